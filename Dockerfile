@@ -4,9 +4,11 @@ FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd218179
 WORKDIR /build
 # Install only packages that are locked by hash. Only imgsync itself is built from source.
 COPY lock ./lock
+# `queue` for the machines of a fleet.
+ARG LOCK=runtime
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/imgsync \
- && pip --python /opt/imgsync install --require-hashes --only-binary=:all: --requirement lock/runtime.txt \
+ && pip --python /opt/imgsync install --require-hashes --only-binary=:all: --requirement "lock/${LOCK}.txt" \
  && pip install --require-hashes --only-binary=:all: --requirement lock/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY schema ./schema

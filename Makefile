@@ -92,6 +92,7 @@ docs: $(READY) ## Write the reference pages and build the site in site/
 lock: $(READY) ## Lock the dependencies of the image and of a release, with hashes, in lock/
 	$(BIN)/python -m pip install --quiet --group lock
 	$(LOCK) pyproject.toml --output-file lock/runtime.txt
+	$(LOCK) pyproject.toml --extra queue --output-file lock/queue.txt
 	$(LOCK) --group build --output-file lock/build.txt
 	$(LOCK) --group release --output-file lock/release.txt
 

@@ -25,6 +25,7 @@ from tests.support.images import image
 from tests.support.lab import Lab
 from tests.support.logins import CREDENTIALS, Secure
 from tests.support.long_tests import begin_with_long
+from tests.support.rabbitmq import Broker, shared_broker
 from tests.support.registry_process import RegistryProcess, running_registry, tls_files
 from tests.support.run_imgsync import Result, Workplace
 from tests.support.token_server import TokenServer
@@ -151,6 +152,14 @@ def knowing(_knowing_registry: str) -> Iterator[FaultProxy]:
     """A proxy before a registry that has the referrers API."""
     with FaultProxy(_knowing_registry) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The RabbitMQ of this session, which all its workers share."""
+    own = tmp_path_factory.getbasetemp()
+    with shared_broker((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "rabbitmq") as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tests run against a real registry, let skopeo witness what was pushed, run the scripts of CI workflows (jq, unzip), complete in real shells (zsh, fish), check the manual page (mandoc), and read pages in Chromium with axe-core (npm).
+# The tests run against a real registry, let skopeo witness what was pushed, run the scripts of CI workflows (jq, unzip), complete in real shells (zsh, fish), start a broker for a fleet (rabbitmq-server), check the manual page (mandoc), and read pages in Chromium with axe-core (npm).
 # As root, what is missing is installed.
 set -eu
 missing=""
@@ -9,6 +9,7 @@ command -v jq >/dev/null 2>&1 || missing="$missing jq"
 command -v unzip >/dev/null 2>&1 || missing="$missing unzip"
 command -v zsh >/dev/null 2>&1 || missing="$missing zsh"
 command -v fish >/dev/null 2>&1 || missing="$missing fish"
+[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 command -v mandoc >/dev/null 2>&1 || missing="$missing mandoc"
 command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
 

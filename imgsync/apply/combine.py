@@ -83,7 +83,7 @@ def combine_outcomes(plan: Plan, given: Sequence[NamedOutcome], *, created_at: s
         stopped="; ".join(f"shard {one.shard}: {one.stopped}" for one in done if one.stopped),
         notes=(*(f"no outcome of shard {shard} was given" for shard in missing), *dict.fromkeys(note for one in done for note in one.notes)),
         created_at=created_at,
-        shared=_sum_shared(one for shard in done for one in shard.shared),
+        shared=add_shared(one for shard in done for one in shard.shared),
     )
     records = {destination: facts for one in done for destination, facts in one.records.items()}
     return Combined(report, records, tuple(blobs for one in done for blobs in one.blobs), missing)
@@ -135,10 +135,10 @@ def _find_problem(outcome: Outcome, change: Change | None, partition: Partition,
         return f"is of shard {partition.find_shard(change)}, not of {shard}"
     if (outcome.change.mirror, outcome.change.source) != (change.mirror, change.source):
         return "has another mirror or source there"
-    return _find_impossible(outcome, change)
+    return find_impossible(outcome, change)
 
 
-def _find_impossible(outcome: Outcome, change: Change) -> str:
+def find_impossible(outcome: Outcome, change: Change) -> str:
     """Return why *change* cannot end as *outcome* says, or ""."""
     ended = outcome.change.action
     if ended is not change.action and _UNCHANGED.get(ended) is not outcome.result:
@@ -189,7 +189,8 @@ def _list_missing(partition: Partition, plan: Plan, missing: Sequence[Shard]) ->
         )
 
 
-def _sum_shared(copies: Iterable[SharedCopies]) -> tuple[SharedCopies, ...]:
+def add_shared(copies: Iterable[SharedCopies]) -> tuple[SharedCopies, ...]:
+    """Return *copies* as one per mirror."""
     found: dict[str, SharedCopies] = {}
     for one in copies:
         known = found.get(one.mirror, SharedCopies(one.mirror))

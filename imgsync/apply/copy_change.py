@@ -29,7 +29,7 @@ from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Change
 from imgsync.plan.refusal import REQUIRED
-from imgsync.state import Record
+from imgsync.state import Record, StateStore
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_duration, format_timestamp
 from imgsync.transfer import BlobResult, Copied, Copier, Job, KnownBlobs, Progress, Recorded
@@ -68,8 +68,17 @@ class FinishedChange:
 class ChangeRunner:
     """Carries out changes, one per call, from several greenlets."""
 
-    def __init__(self, mirrors: Mapping[str, Mirror], owners: TagOwners, context: PlanContext, *, options: RunOptions, listener: ProgressListener) -> None:
-        """Copy for *mirrors*, by name."""
+    def __init__(
+        self,
+        mirrors: Mapping[str, Mirror],
+        owners: TagOwners,
+        context: PlanContext,
+        *,
+        options: RunOptions,
+        listener: ProgressListener,
+        known_blobs: KnownBlobs | None = None,
+    ) -> None:
+        """Copy for *mirrors*, by name, with *known_blobs* of earlier batches."""
         self._mirrors = mirrors
         self._owners = owners
         self._context = context
@@ -82,10 +91,9 @@ class ChangeRunner:
         self._limits = options.time_limits
         self._fail_fast = options.fail_fast
         self._forecast = Forecast()
-        known_blobs = KnownBlobs(Recorded(context.state.find_blob_repositories, context.state.find_blob_sources, context.state.find_blob_size))
         self._filled = options.shard.filled if options.shard is not None else frozenset()
         self._copier = Copier(
-            known_blobs,
+            make_known_blobs(context.state) if known_blobs is None else known_blobs,
             context.manifests,
             context.referrers,
             context.external_layers,
@@ -232,6 +240,11 @@ class ChangeRunner:
         if self._limits.run_seconds is None and left is not None and left < limit:
             return Deadline(left, stop=self._stop, what=str(change.source), hint=f"{_TIME_IS_UP}; the next run resumes")
         return Deadline(limit, stop=self._stop, what=str(change.source))
+
+
+def make_known_blobs(state: StateStore) -> KnownBlobs:
+    """Return what *state* says of blobs, to be completed by a run."""
+    return KnownBlobs(Recorded(state.find_blob_repositories, state.find_blob_sources, state.find_blob_size))
 
 
 class _CopyListener:

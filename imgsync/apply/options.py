@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from imgsync.apply.time_limits import TimeLimits
-from imgsync.plan.model import Plan
+from imgsync.plan.model import Change, Plan
 from imgsync.plan.safety import SafetyLimits
 from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
+    from imgsync.apply.copy_change import FinishedChange
     from imgsync.apply.shard_part import ShardPart
+
+
+class Fleet(Protocol):
+    """Other machines that copy images for this run."""
+
+    def run(self, plan: Plan, changes: Sequence[Change], deliver: Callable[[FinishedChange], None]) -> None:
+        """Have *changes* copied; return when all ended, or after a stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +28,7 @@ class RunOptions:
     The limits of a run; with `fail_fast`, a failure ends it.
 
     `approve` is called with a plan that has changes, before any of them begins. It raises an error if they must not be applied.
-    `shard` is set if the plan is a part of a saved one.
+    `shard` is set if the plan is a part of a saved one, `fleet` if other machines copy.
     """
 
     time_limits: TimeLimits
@@ -28,8 +36,9 @@ class RunOptions:
     fail_fast: bool = False
     approve: Callable[[Plan], None] | None = None
     shard: ShardPart | None = None
+    fleet: Fleet | None = None
 
     @property
     def needs_whole_plan(self) -> bool:
         """Return whether nothing may begin before the plan is complete."""
-        return self.approve is not None or self.safety_limits.is_set or self.shard is not None
+        return self.approve is not None or self.safety_limits.is_set or self.shard is not None or self.fleet is not None

@@ -33,12 +33,12 @@ _UNFINISHED = frozenset({Result.FAILED, Result.REMAINING})
 def record_combined(plan: Plan, combined: Combined, config: Config, context: PlanContext) -> None:
     """Write records, blobs and first sights; errors become log lines."""
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
-    maker = _RecordMaker(plan, combined.records, config, context)
+    maker = RecordMaker(plan, config, context)
     writer = StateWriter(mirrors, maker.owners, context)
     outcomes = combined.report.outcomes
     # As a run does: what began and did not end may have changed the destination.
     writer.mark_unconfirmed(outcome.change for outcome in outcomes if outcome.result in _UNFINISHED)
-    records = [record for outcome in outcomes if (record := maker.make(outcome)) is not None]
+    records = [record for outcome in outcomes if (record := maker.make(outcome, combined.records, now=context.now)) is not None]
     try:
         context.state.put(records, blobs=list(_locate(combined.blobs)), lost=list(_list_missing(combined.blobs)))
     except StateError as error:
@@ -53,21 +53,20 @@ def record_combined(plan: Plan, combined: Combined, config: Config, context: Pla
     writer.write_unchanged(unchanged, plan)
 
 
-class _RecordMaker:
+class RecordMaker:
     """Makes records of what outcomes say is done."""
 
-    def __init__(self, plan: Plan, facts: Mapping[str, RecordFacts], config: Config, context: PlanContext) -> None:
-        """Believe of *facts* what *plan* and *config* allow."""
+    def __init__(self, plan: Plan, config: Config, context: PlanContext) -> None:
+        """Believe of outcomes what *plan* and *config* allow."""
         self._plan = plan
-        self._facts = facts
         self._context = context
         self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
         self._copies = {change.destination for change in plan.copies}
         self.owners = TagOwners(config)
 
-    def make(self, outcome: Outcome) -> Record | None:
+    def make(self, outcome: Outcome, facts: Mapping[str, RecordFacts], *, now: datetime) -> Record | None:
         """Return the record of a copy, None if nothing shows it."""
-        pushed, fact = get_pushed_digest(outcome.change), self._find_fact(outcome)
+        pushed, fact = get_pushed_digest(outcome.change), self._find_fact(outcome, facts)
         if fact is None or pushed is None or outcome.digest != pushed:
             return None
         change, known = outcome.change, self._context.state.get(str(outcome.change.destination))
@@ -80,7 +79,7 @@ class _RecordMaker:
             source=str(change.source),
             source_digest=change.source_digest or "",
             selection=self._context.policy.describe_settings(self._mirrors[change.mirror], change.source.repository),
-            applied_at=_limit_moment(fact.applied_at, self._plan, self._context.now),
+            applied_at=_limit_moment(fact.applied_at, self._plan, now),
             mirror=self.owners.name_pusher(change),
         )
         if outcome.result is Result.KEPT and known is not None and known.digest == pushed:
@@ -91,14 +90,14 @@ class _RecordMaker:
             return known.tainted
         return record if fact.confirmed and outcome.result is not Result.FAILED else record.tainted
 
-    def _find_fact(self, outcome: Outcome) -> RecordFacts | None:
+    def _find_fact(self, outcome: Outcome, facts: Mapping[str, RecordFacts]) -> RecordFacts | None:
         change = outcome.change
         if change.destination not in self._copies:
             return None
         if outcome.result is Result.KEPT and not self._context.policy.list_requirements(self._mirrors[change.mirror], change.source.repository):
             # An earlier run of the shard copied it. Whether it checked the image, nothing shows.
             return RecordFacts("", confirmed=True)
-        return self._facts.get(str(change.destination)) if outcome.result in _MADE_RECORDS else None
+        return facts.get(str(change.destination)) if outcome.result in _MADE_RECORDS else None
 
 
 def _limit_moment(text: str, plan: Plan, now: datetime) -> str:

@@ -19,6 +19,7 @@ from imgsync.apply.options import RunOptions
 from imgsync.apply.order import ChangeOrder, Group
 from imgsync.apply.report import KeptOutcomes, Outcome, Report, Result, make_kept_outcome
 from imgsync.apply.state_writer import StateWriter
+from imgsync.apply.submit_change import LARGE_BYTES_AT_ONCE, submit_change
 from imgsync.apply.tag_owner import TagOwners
 from imgsync.apply.unchanged_tags import UnchangedTags
 from imgsync.concurrency.greenlets import spawn_later
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
     from imgsync.apply.copy_change import ChangeRunner, ChangeTask, FinishedChange
     from imgsync.apply.shard_part import ShardPart
 
-# Larger images leave one place free, so that small ones do not wait behind them.
-_LARGE_BYTES = 16 << 20
-# Of large images, four run at once, and more while all are below this: each must come through a slow line within its time limit.
-_LARGE_BYTES_AT_ONCE = 1 << 30
 # Shared blobs copied at once: mostly large ones, so as many as those of four large images.
 _MOST_BLOBS = 16
 _UNCHANGED = {Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
@@ -77,7 +74,7 @@ class _Run:
         self._state = StateWriter(self._mirrors, self._owners, context)
         self._order = ChangeOrder(context.state.remaining)
         self._began = time.monotonic()
-        self._workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._run_change, limit=1, max_weight=_LARGE_BYTES_AT_ONCE, stop=self._stop)
+        self._workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._run_change, limit=1, max_weight=LARGE_BYTES_AT_ONCE, stop=self._stop)
         self._runner: ChangeRunner | None = None
         self._plan: Plan | None = None
         self._planning_error: ImgsyncError | None = None
@@ -133,12 +130,23 @@ class _Run:
         self._plan = plan
         if self._options.shard is not None and self._options.shard.blobs:
             self._copy_shared(self._options.shard)
-        self._submit_rest(plan)
+        remote = self._list_remote(plan)
+        self._submit_rest(plan, remote)
         self._note_unchanged(plan)
+        if self._options.fleet is not None and remote:
+            self._state.begin_copies()
+            self._state.mark_unconfirmed(remote)
+            self._options.fleet.run(plan, remote, self._workers.deliver)
+
+    def _list_remote(self, plan: Plan) -> Sequence[Change]:
+        """Return the copies for other machines, which cannot check a minimum age."""
+        if self._options.fleet is None:
+            return ()
+        return [change for change in plan.copies if self._mirrors[change.mirror].tags.min_age_seconds is None]
 
     def _make_plan(self, on_pending: OnPending | None) -> Plan:
         if self._saved is None:
-            return build_plan(self._config, self._context, on_pending=on_pending)
+            return build_plan(self._config, self._context, on_pending=on_pending, keeps_content=self._options.fleet is not None)
         # Imported now: most runs have no saved plan.
         from imgsync.plan.resume import keep_applied
         from imgsync.plan.saved import update_saved_plan
@@ -168,11 +176,12 @@ class _Run:
     def _submit_early(self, changes: Group) -> None:
         self._submit(self._order.add(changes))
 
-    def _submit_rest(self, plan: Plan) -> None:
-        """Submit what was not submitted early."""
+    def _submit_rest(self, plan: Plan, remote: Sequence[Change]) -> None:
+        """Submit what was not submitted early, and is not *remote*."""
         groups: dict[tuple[str, Reference, str | None], list[Change]] = {}
+        elsewhere = {change.destination for change in remote}
         for change in plan.copies:
-            if change.destination not in self._submitted:
+            if change.destination not in self._submitted and change.destination not in elsewhere:
                 groups.setdefault((change.mirror, change.source, change.source_digest), []).append(change)
         # The groups still held are among these.
         self._order.release()
@@ -191,13 +200,7 @@ class _Run:
         registries = frozenset(_registry(change) for change in group)
         for change in group:
             self._submitted[change.destination] = change
-            self._submit_change(ChangeTask(change, registries))
-
-    def _submit_change(self, task: ChangeTask) -> None:
-        size_bytes = task.change.size_bytes or 0
-        # Mirrors with the same limit share it, so that many mirrors together do not exceed it.
-        limit = self._mirrors[task.change.mirror].concurrency.images
-        self._workers.submit(task, queue=(_registry(task.change), limit), limit=limit, weight=size_bytes if size_bytes > _LARGE_BYTES else 0)
+            submit_change(self._workers, ChangeTask(change, registries), self._mirrors[change.mirror])
 
     def _find_runner(self) -> ChangeRunner:
         """Return the runner of this run, made when it is first needed."""

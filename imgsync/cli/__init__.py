@@ -19,6 +19,7 @@ _COMMANDS = {
     "plan": "Show what would change, without changing anything.",
     "apply": "Copy missing and outdated images to the destinations.",
     "combine": "Combine the outcomes of shards into one report.",
+    "worker": "Copy images for a coordinator, as one of a fleet.",
     "show": "Print a saved plan or report.",
     "verify": "Check that the destinations serve what is declared.",
     "copy": "Copy one image or repository, without a configuration.",

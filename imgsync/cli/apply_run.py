@@ -26,17 +26,25 @@ from imgsync.system.terminal import has_person
 from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
+    from imgsync.cli.fleet_run import FleetRun
     from imgsync.cli.options import ApplyOptions
     from imgsync.cli.shard_run import ShardRun
 
 
 def run_apply(
-    session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None = None, reads_records: bool = True, shard: ShardRun | None = None
+    session: Session,
+    config: Config,
+    options: ApplyOptions,
+    *,
+    saved: Plan | None = None,
+    reads_records: bool = True,
+    shard: ShardRun | None = None,
+    fleet: FleetRun | None = None,
 ) -> int:
     """
     Apply *config* or a *saved* plan, and return the exit code.
 
-    Without *reads_records* the destinations are asked for tags. *shard* is set if the plan is a part of a saved one.
+    Without *reads_records* the destinations are asked for tags. *shard* is set if the plan is a part of a saved one, *fleet* if workers copy.
 
     Raises:
         UnsafePlanError: The plan exceeds `--max-changes` or `--max-bytes`.
@@ -51,7 +59,7 @@ def run_apply(
         # Before anything is copied: a wrong target must not surface when the run is over.
         requeue = prepare_requeue(options.requeue, session.state, limit=options.requeue_limit)
     try:
-        report = _apply(session, config, options, saved=saved, reads_records=reads_records, shard=shard)
+        report = _apply(session, config, options, saved=saved, reads_records=reads_records, shard=shard, fleet=fleet)
     except ImgsyncError as error:
         if shard is not None:
             shard.write(_report_without_plan(config, error), exit_code=error.exit_code)
@@ -60,6 +68,8 @@ def run_apply(
         raise
     if shard is not None:
         report = shard.complete(report)
+    if fleet is not None:
+        report = fleet.complete(report)
     exit_code = exit_code_of(report)
     if requeue is not None and exit_code == STOPPED_EXIT:
         exit_code = requeue.start_next_run(session, config, report)
@@ -68,7 +78,8 @@ def run_apply(
     else:
         record_end(report, config, session.state, requeues=0, log=session.log)
     _log_end(session, report, exit_code=exit_code)
-    write_report_files(session, config, report, exit_code=exit_code, files=options.files)
+    sent = None if fleet is None else fleet.sum_sent(session)
+    write_report_files(session, config, report, exit_code=exit_code, files=options.files, sent=sent)
     session.ci_log.annotate(lambda: annotate_report(report, config))
     session.ci_log.end_group()
     changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
@@ -86,9 +97,20 @@ def exit_code_of(report: Report) -> int:
     return STOPPED_EXIT if report.errors else 0
 
 
-def _apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None, reads_records: bool, shard: ShardRun | None) -> Report:
+def _apply(
+    session: Session,
+    config: Config,
+    options: ApplyOptions,
+    *,
+    saved: Plan | None,
+    reads_records: bool,
+    shard: ShardRun | None,
+    fleet: FleetRun | None,
+) -> Report:
     with open_display(session, Work.APPLY, heartbeat_seconds=options.heartbeat_seconds) as display:
-        context = session.make_context(display.listener, refresh=options.refresh, reads_records=reads_records)
+        context = session.make_context(
+            display.listener, refresh=options.refresh, reads_records=reads_records, cache_bytes=None if fleet is None else fleet.cache_bytes
+        )
         run_options = RunOptions(
             time_limits=TimeLimits(session.began, run_seconds=session.common.run_seconds, grace_seconds=options.grace_seconds),
             # Of a shard, the whole plan was checked.
@@ -96,6 +118,7 @@ def _apply(session: Session, config: Config, options: ApplyOptions, *, saved: Pl
             fail_fast=options.fail_fast,
             approve=None if options.yes or saved is not None else _find_approval(session, display, options),
             shard=shard.part if shard is not None else None,
+            fleet=fleet.make_coordinator(config, context) if fleet is not None else None,
         )
         listener = PlanPrinter(display, config, session.ci_log, output=options.output, limits=run_options.safety_limits)
         return apply_config(config, context, options=run_options, listener=listener, saved=saved)

@@ -218,6 +218,22 @@ def heartbeat_option(function: Function) -> Function:
     return option("--heartbeat", type=Duration(), default="60s", show_default=True, help="Without a terminal, log progress at least this often.")(function)
 
 
+def broker_options(default: str | None) -> Callable[[Function], Function]:
+    """Return the decorator that adds --broker and --queue."""
+    given = {"default": default, "show_default": default is not None}
+    broker = option("--broker", metavar="URL|auto", help="RabbitMQ of a fleet, without a login. `auto`: the `broker` of registries.yaml.", **given)
+    queue = option("--queue", metavar="NAME", default="imgsync", show_default=True, help="Queue of the fleet. One coordinator uses it at a time.")
+    return lambda function: broker(queue(function))
+
+
+def worker_log_options(function: Function) -> Function:
+    """Add the options of a worker's log."""
+    for name, attributes in _RUN_OPTIONS:
+        if name.startswith("--log"):
+            function = option(name, **attributes)(function)
+    return function
+
+
 def output_option(*forms: str) -> Callable[[Function], Function]:
     """Return the decorator that adds -o."""
     return option("-o", "--output", type=click.Choice(forms), default=forms[0], show_default=True, help="Format of the result on stdout.")

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Requests by side, registry and method, and rate-limit responses by registry."""
+    """
+    Requests by side, registry and method, and rate-limit responses by registry.
+
+    `refused` counts a fleet's messages that did nothing, by reason; None without a fleet.
+    """
 
     requests: Mapping[str, Mapping[str, Mapping[str, int]]]
     throttled: Mapping[str, int]
+    refused: Mapping[str, int] | None = None
 
     @classmethod
     def by_session(cls, session: Session) -> Sent:
@@ -86,4 +91,5 @@ def _metrics(session: Session, config: Config, report: Report, *, exit_code: int
         last_success={mirror: moment.timestamp() for mirror, moment in successes.items() if moment is not None},
         now=time.time(),
         exit_code=exit_code,
+        refused_messages=sent.refused,
     )

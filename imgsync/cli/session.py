@@ -74,7 +74,9 @@ class Session:
     open_state_to_write: Callable[[], contextlib.AbstractContextManager[OpenState]]
     before_exit: list[Callable[[], None]]
 
-    def make_context(self, listener: PlanListener, *, refresh: bool, strict: bool = True, reads_records: bool = True) -> PlanContext:
+    def make_context(
+        self, listener: PlanListener, *, refresh: bool, strict: bool = True, reads_records: bool = True, cache_bytes: int | None = None
+    ) -> PlanContext:
         """
         Return the context of a plan.
 
@@ -83,8 +85,9 @@ class Session:
             refresh: Ask the destinations for tags and content instead of the state.
             strict: Without it, a destination that requires a login is not compared.
             reads_records: Without it, the destinations are asked for tags.
+            cache_bytes: How many bytes of manifests to keep.
         """
-        manifests = ManifestCache()
+        manifests = ManifestCache() if cache_bytes is None else ManifestCache(cache_bytes)
         referrers = ReferrerReader(manifests)
         return PlanContext(
             registries=self.registries,
@@ -121,13 +124,19 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(
-    settings: RegistriesConfig, common: CommonOptions, *, read_only: bool, pushes: bool | None = None, grace_seconds: float | None = None
+    settings: RegistriesConfig,
+    common: CommonOptions,
+    *,
+    read_only: bool,
+    pushes: bool | None = None,
+    grace_seconds: float | None = None,
+    handles_signals: bool = True,
 ) -> Iterator[Session]:
     """
     Open a session with the registry *settings*.
 
     The first signal requests a stop, and running copies, if there are any, get *grace_seconds*; the second ends the process at once. With *read_only* the
-    state is not written, and no registry either unless *pushes*.
+    state is not written, and no registry either unless *pushes*. Without *handles_signals*, the caller reacts to them.
 
     Raises:
         LockedError: Another run has locked the state.
@@ -140,7 +149,9 @@ def open_session(
     log = _configure_log(settings, common, stream, ci_log)
     stop = Stop()
     before_exit: list[Callable[[], None]] = []
-    restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), lambda: _exit_now(stream, log, before_exit))
+    restore_signals = _do_nothing
+    if handles_signals:
+        restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), lambda: _exit_now(stream, log, before_exit))
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
@@ -158,6 +169,10 @@ def open_session(
         stream.wait_until_drained()
         restore_signals()
         thread.close()
+
+
+def _do_nothing() -> None:
+    """Do nothing: no signal handler was set."""
 
 
 def _limit_opening(stop: Stop, seconds: float | None) -> Callable[[], None]:

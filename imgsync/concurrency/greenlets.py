@@ -37,6 +37,11 @@ def spawn(function: Callable[[], None]) -> None:
     gevent.spawn(function)
 
 
+def pause(seconds: float) -> None:
+    """Let other greenlets run for *seconds*."""
+    gevent.sleep(seconds)
+
+
 def run_both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
     """Run two functions in parallel; return results once both ended."""
     assert_patched()

@@ -128,6 +128,11 @@ class Workers(Generic[Item, Result]):
         (waiting.large if weight else waiting.small).append((next(self._number), item, weight))
         self._start(waiting)
 
+    def deliver(self, result: Result) -> None:
+        """Yield *result* from `batches`; work elsewhere came to it."""
+        self._awaited_items += 1
+        self._results.put(result)
+
     def produce(self, function: Callable[[], None]) -> None:
         """Run *function*, which may submit, in a greenlet; `results` raises its error."""
 

@@ -233,6 +233,15 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """How a fleet's machines reach their broker."""
+
+    url: str | None = None
+    credentials: Login | None = None
+    tls: Tls = Tls()
+
+
+@dataclass(frozen=True, slots=True)
 class SigningKey:
     """A public key, and further repository prefixes its signatures may name."""
 
@@ -269,6 +278,7 @@ class RegistriesConfig:
     require: Mapping[str, Requirements] = field(default_factory=dict)
     unset: Mapping[str, tuple[FileError, ...]] = field(default_factory=dict)
     warnings: tuple[FileError, ...] = ()
+    broker: BrokerSettings = BrokerSettings()
 
     def raise_if_unset(self, *registries: str) -> None:
         """

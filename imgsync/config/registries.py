@@ -11,7 +11,7 @@ from imgsync.config.accepted import NONE_ACCEPTED, AcceptedDocuments
 from imgsync.config.document import Document
 from imgsync.config.document import Path as Parts
 from imgsync.config.fields import FieldReader, read_file
-from imgsync.config.model import Login, RegistriesConfig, RegistrySettings, Requirements, Secret, Tls
+from imgsync.config.model import BrokerSettings, Login, RegistriesConfig, RegistrySettings, Requirements, Secret, Tls
 from imgsync.config.signers import read_identity, read_key, read_operator_requirements
 from imgsync.config.yaml_reader import parse_documents, read_limited
 from imgsync.errors import FileError
@@ -80,6 +80,17 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
         _read_require(fields, value.get("require") or {}, {"keys": keys, "identities": identities}, plain),
         _group_unset(fields),
         tuple(fields.warnings),
+        _read_broker(fields, value.get("broker") or {}),
+    )
+
+
+def _read_broker(fields: FieldReader, entry: Mapping[str, Any]) -> BrokerSettings:
+    url = fields.read_text(("broker", "url"), entry.get("url"))
+    if url is not None and "@" in url:
+        fields.add_error(("broker", "url"), "this URL must not contain a user or password", "use `credentials`")
+        url = None
+    return BrokerSettings(
+        url, _read_credentials(fields, ("broker", "credentials"), entry.get("credentials")), _read_tls(fields, ("broker", "tls"), entry.get("tls", {}))
     )
 
 

@@ -97,13 +97,24 @@ class Partition:
     @cached_property
     def homes(self) -> tuple[BlobHome, ...]:
         """The home of each shared blob."""
-        return tuple(BlobHome(blob, self._plan.changes[_choose_home(blob)]) for blob in self._content.shared)
+        places = {_choose_home(blob) for blob in self._content.shared}
+        # The places count kept tags too, which a plan that was just made does not hold as values.
+        found = {place: change for place, change in enumerate(self._plan.iter_changes() if places else ()) if place in places}
+        return tuple(BlobHome(blob, found[_choose_home(blob)]) for blob in self._content.shared)
 
     @cached_property
     def filled(self) -> frozenset[Repository]:
         """The destination repositories that had content when the plan was made."""
         names = {one.repository for one in self._content.repositories if one.has_content}
         return frozenset(one for change in self._plan.copies if str(one := change.destination.repository) in names)
+
+    @cached_property
+    def units(self) -> tuple[tuple[Change, ...], ...]:
+        """The copies that stay together, the largest unit first."""
+        found: dict[str, list[Change]] = {}
+        for change in self._plan.copies:
+            found.setdefault(self._units[_name_destination(change)], []).append(change)
+        return tuple(tuple(found[unit]) for unit in sorted(found, key=lambda unit: (-self._weights[unit], unit)))
 
     @cached_property
     def loads(self) -> tuple[int, ...]:

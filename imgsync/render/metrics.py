@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 _RESULTS = (Result.COPIED, Result.KEPT, Result.HELD, Result.REFUSED, Result.FAILED, Result.DELETED, Result.REMAINING)
+# Why a message of a fleet does nothing.
+REFUSED_REASONS = ("impossible", "not_ours", "other_run", "repeated", "too_large", "unknown")
 _BLOBS = ("copied", "mounted", "present")
 
 
@@ -32,6 +34,7 @@ def render_metrics(
     last_success: Mapping[str, float],
     now: float,
     exit_code: int,
+    refused_messages: Mapping[str, int] | None = None,
 ) -> str:
     """
     Return the metrics of a run in Prometheus text format.
@@ -51,6 +54,8 @@ def render_metrics(
         now: The end of the run, in seconds since the epoch.
 
         exit_code: The exit code of the process.
+
+        refused_messages: The number of a fleet's messages that did nothing, by reason; None without a fleet.
     """
     # A late import: prometheus_client loads an HTTP server and its own collectors.
     from prometheus_client import CollectorRegistry, generate_latest
@@ -66,6 +71,8 @@ def render_metrics(
     _add_mirrors(registry, report, names)
     _add_registries(registry, requests, throttles)
     _add_run(registry, report, last_success, now=now, exit_code=exit_code)
+    if refused_messages is not None:
+        _add_fleet(registry, refused_messages)
     return generate_latest(registry).decode()
 
 
@@ -107,6 +114,14 @@ def _add_registries(registry: CollectorRegistry, requests: Mapping[str, Mapping[
     throttled = Gauge("imgsync_registry_throttles", "Rate-limit responses in the last run.", ["registry"], registry=registry)
     for name in merge_names((name for registries in requests.values() for name in registries), throttles):
         throttled.labels(name).set(throttles.get(name, 0))
+
+
+def _add_fleet(registry: CollectorRegistry, refused_messages: Mapping[str, int]) -> None:
+    from prometheus_client import Gauge
+
+    refused = Gauge("imgsync_fleet_refused_messages", "Messages of a fleet that did nothing in the last run.", ["reason"], registry=registry)
+    for reason in REFUSED_REASONS:
+        refused.labels(reason).set(refused_messages.get(reason, 0))
 
 
 def _add_run(registry: CollectorRegistry, report: Report, last_success: Mapping[str, float], *, now: float, exit_code: int) -> None:

@@ -30,11 +30,13 @@ class SharedBlobs:
         homes: The path of each blob's home.
         own: Those that this shard copies first. The others it awaits.
         wait_seconds: How long to wait for other shards without any blob arriving.
+        asks: Whether a home may have the blob already.
     """
 
     homes: Mapping[Place, str] = field(default_factory=dict)
     own: Collection[Place] = frozenset()
     wait_seconds: float = 0.0
+    asks: bool = True
 
 
 class BlobHomes:
@@ -55,6 +57,10 @@ class BlobHomes:
     def is_home(self, task: Task, blob: Descriptor) -> bool:
         """Return whether the task's repository is the blob's home."""
         return self.find(task, blob) == task.repository.path
+
+    def may_have(self, task: Task, blob: Descriptor) -> bool:
+        """Return whether the repository is the home, and may have the blob."""
+        return self._shared.asks and self.is_home(task, blob)
 
     def give_up(self, registry: str, path: str) -> None:
         """Stop using the repository at *path* as a home."""

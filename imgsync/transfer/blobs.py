@@ -103,7 +103,7 @@ class BlobCopier:
             number = next(attempts)
             task.progress.attempts = max(task.progress.attempts, number)
             # After an error only the answer may be lost: ask before sending the blob again.
-            while not self._is_delivered(task, blob, place, asks=number > 1 or self._homes.is_home(task, blob)):
+            while not self._is_delivered(task, blob, place, asks=number > 1 or self._homes.may_have(task, blob)):
                 task.deadline.check()
 
         retry_call(attempt, task.destination.retry_policy, operation="copy blob", reference=str(task.repository.with_digest(blob.digest)))

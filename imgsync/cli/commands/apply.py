@@ -10,6 +10,7 @@ import click
 from imgsync.cli.options import (
     Duration,
     apply_options,
+    broker_options,
     config_options,
     option,
     output_option,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="How long a shard waits for blobs that other shards are to copy, before it copies them.",
 )
+@broker_options(None)
+@option("--window", type=click.IntRange(min=1, max=1000), default=32, show_default=True, help="With --broker: the most batches that are out at a time.")
 @option("-y", "--yes", "--auto-approve", is_flag=True, help="Do not ask before applying. Without a terminal, or with CI set, nothing is asked.")
 @option("--dry-run", is_flag=True, help="Only plan, like `imgsync plan`: same output, same exit codes.")
 @refresh_option
@@ -70,6 +73,9 @@ def command(
     apply = parse_apply_options(output, options)
     if shard is not None or outcome is not None:
         _check_shard(shard, outcome, apply, plan_file=plan_file, dry_run=dry_run)
+    broker = options["broker"]
+    if broker is not None:
+        _check_fleet(shard, dry_run=dry_run)
     if dry_run:
         return _run_dry(paths, only, apply, common, plan_file=plan_file)
     from imgsync.cli.accepted_documents import read_accepted_documents
@@ -91,7 +97,11 @@ def command(
         return run_shard(saved, config, apply, common, shard=ShardOptions(shard, outcome, shared_wait))
     with open_session(config.registries, common, read_only=False, grace_seconds=apply.grace_seconds) as session:
         accepted.save()
-        return run_apply(session, config, apply, saved=saved)
+        if broker is None:
+            return run_apply(session, config, apply, saved=saved)
+        from imgsync.cli.fleet_run import FleetRunOptions, run_fleet
+
+        return run_fleet(session, config, apply, saved=saved, fleet=FleetRunOptions(broker, options["queue"], options["window"]))
 
 
 def _run_dry(paths: tuple[str, ...], only: tuple[str, ...], apply: ApplyOptions, common: CommonOptions, *, plan_file: str | None) -> int:
@@ -115,6 +125,14 @@ def _check_no_refresh(*, refresh: bool) -> None:
 
     if refresh:
         raise UsageError("--refresh has no effect on a saved plan", hint="remove --plan or --refresh")
+
+
+def _check_fleet(shard: str | None, *, dry_run: bool) -> None:
+    from imgsync.errors import UsageError
+
+    if shard is not None or dry_run:
+        option = "--dry-run" if dry_run else "--shard"
+        raise UsageError(f"--broker cannot be combined with {option}", hint=f"remove {option}, or --broker (IMGSYNC_BROKER)")
 
 
 def _check_shard(shard: str | None, outcome: str | None, apply: ApplyOptions, *, plan_file: str | None, dry_run: bool) -> None:

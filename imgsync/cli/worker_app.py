@@ -1,0 +1,152 @@
+"""
+The worker that Celery runs: `imgsync worker` names this module to it.
+
+One batch runs at a time, with the engine of `apply`. A session lasts for one run of the coordinator and one number of workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from imgsync.apply.batch import MESSAGE_BYTES, Batch
+from imgsync.cli.broker import find_broker
+from imgsync.cli.options import CommonOptions
+from imgsync.cli.output import get_redaction
+from imgsync.cli.session import Session, open_session
+from imgsync.cli.worker_run import VARIABLE
+from imgsync.concurrency.greenlets import call_every
+from imgsync.concurrency.stop import Stop
+from imgsync.config.load import load_config
+from imgsync.config.model import Config
+from imgsync.documents.answer import encode_answer
+from imgsync.documents.batch import decode_batch
+from imgsync.documents.envelope import parse_document, to_json
+from imgsync.errors import UsageError
+from imgsync.fleet.batch_runner import BatchRunner
+from imgsync.fleet.celery_worker import WorkerPort, make_worker_app
+from imgsync.fleet.queues import QueueNames
+from imgsync.fleet.share_settings import share_settings
+from imgsync.plan.listener import NoListener
+from imgsync.text.redaction import Redaction
+
+_DRAIN_POLL_SECONDS = 0.5
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, config: Config, options: Mapping[str, Any], redaction: Redaction) -> None:
+        """Do nothing until a message comes."""
+        self._config = config
+        self._options = options
+        self._redaction = redaction
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._open: contextlib.ExitStack | None = None
+        self._key: tuple[str, int] | None = None
+        self._session: Session | None = None
+        self._runner: BatchRunner | None = None
+        self._stop: Stop | None = None
+        self._is_ending = False
+        self._idle_since = time.monotonic()
+
+    def carry_out(self, text: str, is_repeated: bool) -> str | None:
+        """Return the answer to *text*, None if it is not a batch."""
+        with self._command().scope(cleanup=False):
+            try:
+                batch = decode_batch(parse_document(text.encode(), name="the message"))
+            except UsageError as error:
+                self._log_refused(error.message)
+                return None
+            runner = self._find_runner(batch)
+            self._stop = stop = Stop()
+            if self._is_ending:
+                stop.request("the worker is ending", grace_seconds=0.0)
+            answer = runner.run(batch, stop=stop, is_repeated=is_repeated or batch.attempt > 1)
+            self._stop = None
+            self._idle_since = time.monotonic()
+            assert self._session is not None  # noqa: S101 - opened with the runner
+            self._session.log.info("batch.done", batch=batch.id, changes=len(batch.changes), seconds=answer.done.seconds, refused=answer.refused)
+            return _encode(get_redaction().clean_values(encode_answer(answer)))
+
+    def refuse(self, reason: str) -> None:
+        """Log a message that is not one of ours."""
+        with self._command().scope(cleanup=False):
+            self._log_refused(reason)
+
+    def shut_down(self) -> None:
+        """End the running batch within the grace period."""
+        self._is_ending = True
+        if self._stop is not None:
+            self._stop.request("the worker is ending", grace_seconds=self._options["grace"])
+
+    def end_when_idle(self) -> None:
+        """End the process once no batch came for the time of --drain."""
+        if self._stop is None and time.monotonic() - self._idle_since > self._options["drain"] and not self._is_ending:
+            self._is_ending = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def close(self) -> None:
+        """Close the session, if one is open."""
+        if self._open is not None:
+            with self._command().scope(cleanup=False):
+                self._open.close()
+            self._open = None
+
+    def _command(self) -> click.Context:
+        return click.Context(click.Command("worker"), obj=self._redaction)
+
+    def _log_refused(self, reason: str) -> None:
+        session = self._session or self._open_session(("", 1))
+        session.log.warning("message.refused", reason="not_ours", is_dead=False, detail=self._redaction.clean(reason)[:200])
+
+    def _find_runner(self, batch: Batch) -> BatchRunner:
+        key = (batch.run, batch.workers)
+        if self._runner is None or key != self._key:
+            session = self._open_session(key)
+            context = session.make_context(NoListener(), refresh=False)
+            self._runner = BatchRunner(self._config, context, worker=self._name, throttles=session.throttles)
+        return self._runner
+
+    def _open_session(self, key: tuple[str, int]) -> Session:
+        self.close()
+        common = CommonOptions(None, None, log_level=self._options["log_level"], log_format=self._options["log_format"], progress=False)
+        self._open = contextlib.ExitStack()
+        settings = share_settings(self._config, key[1])
+        self._session = self._open.enter_context(open_session(settings, common, read_only=True, pushes=True, handles_signals=False))
+        self._key = key
+        return self._session
+
+
+def _encode(document: dict[str, Any]) -> str:
+    text = to_json(document, indented=False)
+    if len(text.encode()) > MESSAGE_BYTES:
+        # What is there costs the next run requests; how the changes ended must arrive.
+        document["outcome"]["blobs"] = []
+        text = to_json(document, indented=False)
+    return text
+
+
+def make_app() -> Any:
+    """Return the application that Celery runs, as `imgsync worker` set it up."""
+    options = json.loads(os.environ[VARIABLE])
+    redaction = Redaction()
+    config = load_config(options["paths"], registries=options["registries"], environ=os.environ)
+    with click.Context(click.Command("worker"), obj=redaction).scope(cleanup=False):
+        login = find_broker(options["broker"], config.registries.broker, is_argument=False)
+    worker = Worker(config, options, redaction)
+    if options["drain"] is not None:
+        call_every(_DRAIN_POLL_SECONDS, worker.end_when_idle)
+    return make_worker_app(login, QueueNames(options["queue"]), WorkerPort(worker.carry_out, worker.refuse, worker.shut_down))
+
+
+if VARIABLE in os.environ:
+    app = make_app()

@@ -1,0 +1,1 @@
+"""A coordinator that divides a plan, and workers that copy its parts."""

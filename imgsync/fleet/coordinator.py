@@ -1,0 +1,273 @@
+"""
+Have the images of a plan copied by workers.
+
+The coordinator alone owns plan, state and report. It keeps a window of batches out, takes each answer once, and sends again what is not answered. It
+outlives restarts of the broker.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from imgsync.apply.batch import MESSAGE_BYTES, Answer, Batch
+from imgsync.apply.combine import add_shared
+from imgsync.apply.copy_change import FinishedChange
+from imgsync.apply.record_combined import RecordMaker
+from imgsync.apply.report import Outcome, Result, SharedCopies
+from imgsync.concurrency.greenlets import pause
+from imgsync.config.model import Config
+from imgsync.errors import UsageError
+from imgsync.fleet.cut import Cutter
+from imgsync.fleet.dispatch import Accepted, Dispatch, RefusedMessageError
+from imgsync.fleet.link import BrokerLink, LockedQueueError, Message, OpenLink
+from imgsync.fleet.make_batch import BatchMaker
+from imgsync.plan.context import PlanContext
+from imgsync.plan.model import Change, Plan
+from imgsync.plan.shards import Partition
+from imgsync.state import SeenBlobs
+from imgsync.system.dataclass import dataclass
+
+_POLL_SECONDS = 0.25
+_COUNT_SECONDS = 5.0
+_RECONNECT_SECONDS = 1.0
+# As long as a broker may take to notice that an earlier coordinator is gone.
+_LOCK_SECONDS = 30.0
+_SILENT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class FleetOptions:
+    """The most batches out, and whether a failure ends the run."""
+
+    window: int
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How messages are written and read."""
+
+    encode: Callable[[Batch], dict[str, Any]]
+    decode: Callable[[Mapping[str, Any]], Answer]
+
+
+class Coordinator:
+    """Coordinates one run; has the interface `Fleet`."""
+
+    def __init__(self, link: BrokerLink, config: Config, context: PlanContext, options: FleetOptions, *, codec: Codec, clean: Callable[[str], str]) -> None:
+        """
+        Prepare; connect to nothing yet.
+
+        Args:
+            link: Opens connections to the broker.
+            config: The declarations that are applied.
+            context: State, manifests, stop and log of the run.
+            options: See there.
+            codec: Writes batches and reads answers.
+            clean: Hides secrets in a text.
+        """
+        self._link = link
+        self._config = config
+        self._context = context
+        self._options = options
+        self._codec = codec
+        self._clean = clean
+        self._log = context.log
+        self._stop = context.stop
+        self._window = options.window
+        self._workers = 0
+        self._counted_at = 0.0
+        self._alone_since = time.monotonic()
+        self._purged: int | None = None
+        self._unconfirmed: dict[int, Batch] = {}
+        self._dispatch: Dispatch | None = None
+        self._records: RecordMaker | None = None
+
+    def run(self, plan: Plan, changes: Sequence[Change], deliver: Callable[[FinishedChange], None]) -> None:
+        """Have *changes* copied; return when all ended, or after a stop."""
+        selected = {change.destination for change in changes}
+        partition = Partition(plan, 1)
+        run = secrets.token_hex(16)
+        maker = BatchMaker(run, plan, self._config, self._context, filled=partition.filled)
+        self._dispatch = Dispatch(Cutter(partition, selected), maker, run=run)
+        self._records = RecordMaker(plan, self._config, self._context)
+        locked_since: float | None = None
+        while not self._dispatch.is_done and not (self._stop.is_closed and not self._dispatch.out_count) and not self._stop.is_cancelled:
+            try:
+                with self._link.open() as link:
+                    locked_since = None
+                    if self._serve(link, deliver):
+                        return
+            except LockedQueueError as error:
+                locked_since = locked_since or time.monotonic()
+                if time.monotonic() - locked_since > _LOCK_SECONDS:
+                    raise UsageError(f"another coordinator uses the queue {error}", hint="wait for it, or give this run another --queue") from error
+                pause(_RECONNECT_SECONDS)
+            except self._link.errors as error:
+                self._log.warning("broker.lost", broker=self._link.address, reason=self._clean(f"{type(error).__name__}: {error}")[:200])
+                pause(_RECONNECT_SECONDS)
+
+    @property
+    def shared(self) -> tuple[SharedCopies, ...]:
+        """Return what workers moved apart from images."""
+        return add_shared(self._dispatch.sums.shared) if self._dispatch is not None else ()
+
+    @property
+    def requests(self) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
+        """Return the requests of all workers, by side, registry and method."""
+        return self._dispatch.sums.requests if self._dispatch is not None else {}
+
+    @property
+    def throttled(self) -> Mapping[str, int]:
+        """Return the rate-limit responses to all workers, by registry."""
+        return self._dispatch.sums.throttled if self._dispatch is not None else {}
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Return how many messages did nothing, by reason."""
+        return self._dispatch.sums.refused if self._dispatch is not None else {}
+
+    def _serve(self, link: OpenLink, deliver: Callable[[FinishedChange], None]) -> bool:
+        """Send and receive; return whether all is over."""
+        dispatch = self._dispatch
+        assert dispatch is not None  # noqa: S101 - set by `run`
+        if dispatch.out_count == 0 and self._purged is None:
+            # The batches of an earlier coordinator, which are not awaited.
+            link.purge()
+        self._counted_at = 0.0
+        for batch in list(self._unconfirmed.values()):
+            self._publish(link, batch)
+        while not dispatch.is_done:
+            if self._stop.is_closed and self._is_stopped(link, dispatch):
+                return True
+            self._count_workers(link, dispatch)
+            self._send(link, dispatch)
+            message = link.wait(_POLL_SECONDS)
+            if message is not None:
+                for finished in self._receive(message, dispatch):
+                    deliver(finished)
+                message.acknowledge()
+        return True
+
+    def _is_stopped(self, link: OpenLink, dispatch: Dispatch) -> bool:
+        """Return whether nothing runs any more, or no time is left."""
+        if self._purged is None:
+            self._purged = link.purge()
+        return self._stop.is_cancelled or dispatch.out_count <= self._purged
+
+    def _count_workers(self, link: OpenLink, dispatch: Dispatch) -> None:
+        now = time.monotonic()
+        if now - self._counted_at < _COUNT_SECONDS:
+            return
+        self._counted_at = now
+        self._workers, waiting = link.count_workers()
+        if self._workers:
+            self._alone_since = now
+        elif now - self._alone_since > _SILENT_SECONDS:
+            self._log.warning("fleet.alone", broker=self._link.address, hint="start workers: imgsync worker --broker URL")
+            self._alone_since = now
+        if not waiting and not self._stop.is_closed:
+            for batch in dispatch.take_overdue(workers=self._workers, now=now):
+                self._log.warning("batch.repeated", batch=batch.id, attempt=batch.attempt)
+                self._publish(link, batch)
+
+    def _send(self, link: OpenLink, dispatch: Dispatch) -> None:
+        """Fill the window; two batches for each worker are enough."""
+        limit = min(self._window, 2 * max(1, self._workers) + 2)
+        while dispatch.out_count < limit and not self._stop.is_closed:
+            batch = dispatch.take(workers=self._workers, now=time.monotonic())
+            if batch is None:
+                return
+            self._publish(link, batch)
+
+    def _publish(self, link: OpenLink, batch: Batch) -> None:
+        """Publish *batch*; unless the broker confirms it, it is published again."""
+        self._unconfirmed[batch.id] = batch
+        link.publish(self._encode(batch))
+        del self._unconfirmed[batch.id]
+
+    def _encode(self, batch: Batch) -> bytes:
+        data = _dump(self._codec.encode(batch))
+        # Without its manifests, which a worker can read, it is far smaller.
+        return data if len(data) <= MESSAGE_BYTES else _dump(self._codec.encode(replace(batch, manifests=())))
+
+    def _receive(self, message: Message, dispatch: Dispatch) -> list[FinishedChange]:
+        try:
+            accepted = self._read(message, dispatch)
+        except (UsageError, RefusedMessageError) as error:
+            reason = str(error) if isinstance(error, RefusedMessageError) else "not_ours"
+            dispatch.sums.refused[reason] += 1
+            detail = error.message if isinstance(error, UsageError) else ""
+            self._log.warning("message.refused", reason=reason, is_dead=message.is_dead, detail=self._clean(detail)[:200])
+            return []
+        if accepted.done is not None:
+            self._adapt_window(accepted)
+            self._note(accepted)
+        if self._options.fail_fast and any(one.result is Result.FAILED for one in accepted.outcomes):
+            self._stop.close("")
+        return self._finish(accepted)
+
+    def _read(self, message: Message, dispatch: Dispatch) -> Accepted:
+        if len(message.body) > MESSAGE_BYTES:
+            raise RefusedMessageError("too_large")
+        document = _parse(message.body)
+        if message.is_dead:
+            run, number = document.get("run"), document.get("id")
+            if not isinstance(run, str) or not run.isascii() or type(number) is not int:
+                raise RefusedMessageError("not_ours")
+            return dispatch.accept_dead(run, number)
+        return dispatch.accept(self._codec.decode(document))
+
+    def _adapt_window(self, accepted: Accepted) -> None:
+        assert accepted.done is not None  # noqa: S101 - checked by the caller
+        throttled = any(accepted.done.done.throttled.values())
+        self._window = max(1, self._window // 2) if throttled else min(self._options.window, self._window + 1)
+
+    def _note(self, accepted: Accepted) -> None:
+        answer = accepted.done
+        assert answer is not None  # noqa: S101 - checked by the caller
+        self._log.info(
+            "batch.answered", batch=answer.batch, worker=answer.worker, changes=len(answer.done.outcomes), seconds=answer.done.seconds, refused=answer.refused
+        )
+        # Shared blobs are of no image. Others are recorded with their images.
+        found = [(one.repository.partition("/"), one.found) for one in accepted.blobs if not accepted.outcomes and one.found]
+        if found:
+            self._context.state.put([], blobs=[SeenBlobs(registry, path, "", sizes) for (registry, _, path), sizes in found])
+
+    def _finish(self, accepted: Accepted) -> list[FinishedChange]:
+        """Return the outcomes with records, and blobs once per repository."""
+        assert self._records is not None  # noqa: S101 - set by `run`
+        records = accepted.done.done.records if accepted.done is not None else {}
+        now = datetime.now(UTC)
+        blobs = {one.repository: one for one in accepted.blobs}
+        finished = []
+        for outcome in accepted.outcomes:
+            known = blobs.pop(str(outcome.change.destination.repository), None)
+            record = self._records.make(outcome, records, now=now)
+            shown = _clean_outcome(outcome, self._clean)
+            finished.append(FinishedChange(shown, record, {}, known.found if known is not None else {}, known.missing if known is not None else ()))
+        return finished
+
+
+def _clean_outcome(outcome: Outcome, clean: Callable[[str], str]) -> Outcome:
+    return replace(outcome, error=None if outcome.error is None else clean(outcome.error), hint=clean(outcome.hint))
+
+
+def _dump(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _parse(body: bytes) -> dict[str, object]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RefusedMessageError("not_ours") from error
+    if not isinstance(document, dict):
+        raise RefusedMessageError("not_ours")
+    return document

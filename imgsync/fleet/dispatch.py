@@ -1,0 +1,193 @@
+"""
+What the coordinator knows of its batches: sent, answered, dead. No I/O.
+
+An answer counts once: batch and change must be those that were sent, and it may only say what the plan allows.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
+
+from imgsync.apply.batch import Answer, Batch
+from imgsync.apply.combine import find_impossible
+from imgsync.apply.report import Outcome, Result, SharedCopies
+from imgsync.apply.shard_outcome import FoundBlobs
+from imgsync.fleet.cut import Cutter, Part
+from imgsync.fleet.make_batch import BUDGET_SECONDS, MOST_BUDGET_SECONDS, BatchMaker
+from imgsync.oci.spec.reference import Reference
+from imgsync.plan.model import Change
+from imgsync.system.dataclass import dataclass
+
+POISON = "poison: no worker could answer its batch, which ended in the dead queue"
+POISON_HINT = "see the logs of the workers that got it; the queue's messages were read and removed"
+_STUCK = "not finished within the longest budget of a batch, again and again"
+_STUCK_HINT = "a blob takes longer than that: copy the image with `imgsync copy`, or use a faster line"
+# Answers in a row that bring none of a batch's changes to an end.
+_MOST_TRIES = 5
+
+
+@dataclass(slots=True)
+class _Out:
+    """A batch that was sent, and not answered yet."""
+
+    part: Part
+    attempt: int
+    budget_seconds: float
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What one answer, or a dead batch, came to."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    done: Answer | None = None
+    blobs: tuple[FoundBlobs, ...] = ()
+
+
+@dataclass(slots=True)
+class Sums:
+    """What all answers said together."""
+
+    shared: list[SharedCopies] = field(default_factory=list)
+    requests: dict[str, dict[str, Counter[str]]] = field(default_factory=lambda: {"source": {}, "destination": {}})
+    throttled: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+class RefusedMessageError(Exception):
+    """A message that does nothing; its text is the reason."""
+
+
+class Dispatch:
+    """The batches of one run."""
+
+    def __init__(self, cutter: Cutter, maker: BatchMaker, *, run: str) -> None:
+        """Send what *cutter* hands out, as *maker* makes it."""
+        self.run = run
+        self.sums = Sums()
+        self._cutter = cutter
+        self._maker = maker
+        self._out: dict[int, _Out] = {}
+        self._number = 0
+        self._has_blobs = True
+        # Tries without any progress, by the first destination of a part.
+        self._tries: Counter[Reference] = Counter()
+
+    @property
+    def out_count(self) -> int:
+        """Return how many batches are not answered."""
+        return len(self._out)
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether everything was sent and answered."""
+        return self._cutter.is_empty and not self._out
+
+    def take(self, *, workers: int, now: float) -> Batch | None:
+        """Return the next batch to send, if one is ready."""
+        part = self._cutter.take_blobs(workers)
+        if part is None and self._has_blobs and self._out:
+            # Who needs a shared blob mounts it from its home, so the homes come first.
+            return None
+        if part is None:
+            self._has_blobs = False
+            part = self._cutter.take_changes(workers)
+        if part is None:
+            return None
+        tries = 0 if part.blobs else self._tries[part.changes[0].destination]
+        out = _Out(part, 1, min(MOST_BUDGET_SECONDS, BUDGET_SECONDS * 2.0**tries), now)
+        self._number += 1
+        self._out[self._number] = out
+        return self._make(self._number, out, workers)
+
+    def take_overdue(self, *, workers: int, now: float) -> list[Batch]:
+        """Return batches without an answer within twice their budget."""
+        found = []
+        for number, out in self._out.items():
+            if now - out.sent_at > 2 * out.budget_seconds:
+                out.sent_at, out.attempt = now, out.attempt + 1
+                found.append(self._make(number, out, workers))
+        return found
+
+    def accept(self, answer: Answer) -> Accepted:
+        """
+        Return what *answer* brings.
+
+        Raises:
+            RefusedMessageError: It is not of a batch that was sent, was answered before, or says what the plan does not allow.
+        """
+        out = self._find(answer.run, answer.batch)
+        changes = {change.destination: change for change in out.part.changes}
+        outcomes = () if out.part.blobs else tuple(_check_outcome(one, changes) for one in answer.done.outcomes)
+        repositories = {str(destination.repository) for destination in changes}
+        mirrors = {change.mirror for change in changes.values()}
+        if len({one.change.destination for one in outcomes}) < len(outcomes) or not repositories.issuperset(one.repository for one in answer.done.blobs):
+            raise RefusedMessageError("impossible")
+        if not mirrors.issuperset([*(one.mirror for one in answer.done.shared), *(one.mirror for one in answer.done.errors)]):
+            raise RefusedMessageError("impossible")
+        del self._out[answer.batch]
+        self._add(answer)
+        if answer.refused and not out.part.blobs:
+            return Accepted(tuple(Outcome(change, Result.FAILED, error=answer.refused) for change in self._end(out.part)), answer)
+        return Accepted(self._settle(out.part, outcomes), answer, answer.done.blobs)
+
+    def accept_dead(self, run: str, number: int) -> Accepted:
+        """
+        Return the failures of a batch that ended in the dead queue.
+
+        Raises:
+            RefusedMessageError: It is not of a batch that was sent.
+        """
+        out = self._find(run, number)
+        del self._out[number]
+        changes = () if out.part.blobs else self._end(out.part)
+        return Accepted(tuple(Outcome(change, Result.FAILED, error=POISON, hint=POISON_HINT) for change in changes))
+
+    def _find(self, run: str, number: int) -> _Out:
+        if not secrets.compare_digest(run, self.run):
+            raise RefusedMessageError("other_run")
+        out = self._out.get(number)
+        if out is None:
+            raise RefusedMessageError("repeated" if 0 < number <= self._number else "unknown")
+        return out
+
+    def _make(self, number: int, out: _Out, workers: int) -> Batch:
+        return self._maker.make(out.part, number=number, attempt=out.attempt, workers=workers, budget_seconds=out.budget_seconds)
+
+    def _settle(self, part: Part, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        """Return the outcomes that are final; what is left is sent again."""
+        final = tuple(one for one in outcomes if one.result is not Result.REMAINING)
+        ended = {one.change.destination for one in final}
+        left = [change for change in part.changes if change.destination not in ended] if part.units else []
+        if left and not final:
+            self._tries[left[0].destination] += 1
+            if self._tries[left[0].destination] >= _MOST_TRIES:
+                self._cutter.give_back(part, {change.destination for change in left[1:]})
+                return (Outcome(left[0], Result.FAILED, error=_STUCK, hint=_STUCK_HINT),)
+        self._cutter.give_back(part, {change.destination for change in left})
+        return final
+
+    def _end(self, part: Part) -> tuple[Change, ...]:
+        """Free the units of *part*, and return its changes, which are over."""
+        self._cutter.give_back(part, set())
+        return part.changes
+
+    def _add(self, answer: Answer) -> None:
+        done = answer.done
+        self.sums.shared.extend(done.shared)
+        self.sums.throttled.update(done.throttled)
+        for traffic in done.traffic:
+            self.sums.requests[traffic.side].setdefault(traffic.registry, Counter()).update(traffic.requests)
+
+
+def _check_outcome(outcome: Outcome, changes: Mapping[Reference, Change]) -> Outcome:
+    """Return *outcome* with the change of the plan."""
+    change = changes.get(outcome.change.destination)
+    ended = outcome.change
+    if change is None or (ended.mirror, ended.source) != (change.mirror, change.source) or find_impossible(outcome, change):
+        raise RefusedMessageError("impossible")
+    return replace(outcome, change=replace(change, action=ended.action, reason=ended.reason, held_until=ended.held_until))

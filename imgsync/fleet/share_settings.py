@@ -1,0 +1,21 @@
+"""Divide rates and connections among the workers of a fleet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from imgsync.config.model import Config, RegistriesConfig, RegistrySettings
+
+
+def share_settings(config: Config, workers: int) -> RegistriesConfig:
+    """Return the settings of one worker: a share of each limit."""
+    settings = config.registries
+    named = {mirror.source.registry for mirror in config.mirrors} | {one.registry for mirror in config.mirrors for one in mirror.destinations}
+    hosts = settings.by_host.keys() | {settings.find_name(name) for name in named}
+    return replace(settings, by_host={host: _share(settings.for_registry(host), workers) for host in sorted(hosts)})
+
+
+def _share(settings: RegistrySettings, workers: int) -> RegistrySettings:
+    rate = None if settings.rate is None else (settings.rate[0], settings.rate[1] * workers)
+    # A worker without a connection could do nothing.
+    return replace(settings, rate=rate, connections=max(1, settings.connections // workers))
