@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import filelock
-from kombu import Connection
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _READY_SECONDS = 90.0
@@ -36,8 +36,11 @@ class Broker:
         """The URL, without the login `guest`, which AMQP clients assume."""
         return f"amqp://{self.host}:5672/"
 
-    def connect(self) -> Connection:
+    def connect(self) -> Any:
         """Return a connection as `guest`."""
+        # Imported now: tests/conftest.py imports this module, and only a fleet needs the extra.
+        from kombu import Connection
+
         return Connection(self.url, heartbeat=0, transport_options={"confirm_publish": True})
 
     def count(self, queue: str) -> int:
