@@ -93,7 +93,11 @@ def start(folder: Path, number: int) -> Broker:
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen([PROGRAM], env=_environment(folder, number), stdout=log, stderr=log, start_new_session=True)
     (folder / "pid").write_text(str(process.pid))
-    _wait_until_ready(broker, process)
+    try:
+        _wait_until_ready(broker, process)
+    except BaseException:
+        stop(broker)
+        raise
     return broker
 
 
