@@ -67,8 +67,8 @@ class Shell:
                 self.variables.update(setting.split("=", 1) for setting in settings)  # type: ignore[misc] # each has a =
             case ["imgsync", "demo", "--serve", *_]:
                 return Output(0, describe_registries("localhost:5001", "localhost:5000"))  # the stage has them
-            case ["imgsync", "demo", *_]:
-                return None  # it has registries of its own, and a test
+            case ["imgsync", *arguments] if arguments[0] == "demo" or "--broker" in arguments:
+                return None  # each has registries or a broker of its own, and tests
             case ["imgsync", *arguments]:
                 self.ran.append(arguments[0])
                 # Our registries answer under the names in the page. The files of the page stay as they are.
