@@ -60,6 +60,8 @@ def main(path: str, rounds: int, arguments: list[str]) -> None:
         code = run(list(arguments))
         # What is to end by itself does so now; and the beats must not pay for the counting.
         gevent.sleep(0.2)
+        # A run hides what was there before it: `imgsync.system.collector`.
+        gc.unfreeze()
         gc.collect()
         alive = sum(isinstance(one, gevent.Greenlet) and not one.dead for one in gc.get_objects())
         sample(
