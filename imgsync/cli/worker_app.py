@@ -92,7 +92,7 @@ class Worker:
         """End the process once no batch came for the time of --drain."""
         if self._stop is None and time.monotonic() - self._idle_since > self._options["drain"] and not self._is_ending:
             self._is_ending = True
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
     def close(self) -> None:
         """Close the session, if one is open."""
