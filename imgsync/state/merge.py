@@ -93,7 +93,7 @@ def _three_way(ours: Mapping[str, Value], theirs: Mapping[str, Value], base: Map
 
 
 def _pick_newer(ours: Record, theirs: Record) -> Record:
-    return theirs if (theirs.applied_at, bool(theirs.mirror)) > (ours.applied_at, bool(ours.mirror)) else ours
+    return theirs if theirs.applied_at > ours.applied_at else ours
 
 
 def _pick_ours(ours: str, theirs: str) -> str:  # noqa: ARG001 - the signature of every resolver

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imgsync.concurrency.native_thread import NativeThread
@@ -103,6 +103,10 @@ def test_lines_depend_on_the_content_alone(snapshot):
 
 @settings(deadline=None)
 @given(snapshots, snapshots)
+# A record with a mirror is not newer than one of an earlier version.
+@example(
+    Snapshot({RECORD.destination: replace(RECORD, mirror="")}, EMPTY.notes), Snapshot({RECORD.destination: replace(RECORD, crc32="", mirror="a")}, EMPTY.notes)
+)
 def test_merge_loses_no_record_and_keeps_the_newer(ours, theirs):
     """Without a common base every destination stays; the later record wins, ours on a tie."""
     merged = merge(ours, theirs)
