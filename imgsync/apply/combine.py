@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from imgsync.apply.report import Outcome, Report, Result, SharedCopies
+from imgsync.apply.report import UNCHANGED, Outcome, Report, Result, SharedCopies, make_unchanged_outcome
 from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts, ShardOutcome
 from imgsync.errors import OutcomeError
 from imgsync.oci.spec.reference import Reference
 from imgsync.partition.shard import Shard
 from imgsync.plan.model import COPIES, Action, Change, Plan, PlanError
-from imgsync.plan.refusal import advise_refusal
 from imgsync.plan.resume import get_pushed_digest
 from imgsync.plan.shards import Partition
 from imgsync.system.dataclass import dataclass
@@ -29,8 +28,6 @@ _ENDS: Mapping[Action, frozenset[Result]] = {
     Action.DELETE: frozenset({Result.DELETED, Result.KEPT, Result.REFUSED, Result.FAILED, Result.REMAINING}),
     **dict.fromkeys(COPIES, frozenset({Result.COPIED, Result.KEPT, Result.HELD, Result.REFUSED, Result.FAILED, Result.REMAINING})),
 }
-# What a change that no outcome mentions came to.
-_UNCHANGED = {Action.KEEP: Result.KEPT, Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
 _SERVED = frozenset({Result.COPIED, Result.KEPT})
 
 
@@ -141,7 +138,7 @@ def _find_problem(outcome: Outcome, change: Change | None, partition: Partition,
 def find_impossible(outcome: Outcome, change: Change) -> str:
     """Return why *change* cannot end as *outcome* says, or ""."""
     ended = outcome.change.action
-    if ended is not change.action and _UNCHANGED.get(ended) is not outcome.result:
+    if ended is not change.action and UNCHANGED.get(ended) is not outcome.result:
         return f"is {outcome.result.value} by an action {ended.value}"
     if outcome.result not in _ENDS[change.action]:
         return f"is {outcome.result.value}, which a planned {change.action.value} cannot become"
@@ -170,12 +167,9 @@ def _check_names(plan: Plan, given: Sequence[NamedOutcome]) -> None:
 
 def _settle(change: Change, shard: Shard, missing: Sequence[Shard]) -> Outcome:
     """Return the outcome of a change that no file mentions."""
-    result = _UNCHANGED.get(change.action, Result.REMAINING)
-    if result is Result.REFUSED:
-        return Outcome(change, result, digest=change.destination_digest, error=change.reason, hint=advise_refusal(change.reason))
-    if result is Result.REMAINING:
-        return Outcome(change, result, error=f"shard {shard} has no outcome" if shard in missing else None)
-    return Outcome(change, result, digest=change.destination_digest)
+    if change.action in UNCHANGED:
+        return make_unchanged_outcome(change)
+    return Outcome(change, Result.REMAINING, error=f"shard {shard} has no outcome" if shard in missing else None)
 
 
 def _list_missing(partition: Partition, plan: Plan, missing: Sequence[Shard]) -> Iterator[PlanError]:

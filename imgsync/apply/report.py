@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from imgsync.plan.gone_tag import GoneTag
-from imgsync.plan.model import Change, KeptTags, PlanError, insert_kept
+from imgsync.plan.model import Action, Change, KeptTags, PlanError, insert_kept
 from imgsync.system.dataclass import dataclass
 
 
@@ -28,6 +28,8 @@ class Result(StrEnum):
     HELD = "held"
 
 
+# What a change that needs no work comes to.
+UNCHANGED: Mapping[Action, Result] = {Action.KEEP: Result.KEPT, Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
 # A crc32 that is not known; another run may have recorded any text.
 _UNKNOWN = -1
 _CRC32 = re.compile(r"[0-9a-f]{8}")
@@ -87,6 +89,14 @@ class KeptOutcomes:
 def make_kept_outcome(change: Change, crc32: str | None) -> Outcome:
     """Return the outcome of a kept *change*, whose manifest has *crc32*."""
     return Outcome(change, Result.KEPT, digest=change.destination_digest, crc32=crc32)
+
+
+def make_unchanged_outcome(change: Change, crc32: str | None = None) -> Outcome:
+    """Return the outcome of a kept, held or refused *change*."""
+    if change.action is Action.KEEP:
+        return make_kept_outcome(change, crc32)
+    error = change.reason if change.action is Action.REFUSE else None
+    return Outcome(change, UNCHANGED[change.action], digest=change.destination_digest, crc32=crc32, error=error, hint=change.advice)
 
 
 @dataclass(frozen=True, slots=True)

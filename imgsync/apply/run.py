@@ -17,7 +17,7 @@ from imgsync.apply.listener import ProgressListener
 from imgsync.apply.log_outcome import log_outcome, log_unchanged
 from imgsync.apply.options import RunOptions
 from imgsync.apply.order import ChangeOrder, Group
-from imgsync.apply.report import KeptOutcomes, Outcome, Report, Result, make_kept_outcome
+from imgsync.apply.report import KeptOutcomes, Outcome, Report, Result, make_unchanged_outcome
 from imgsync.apply.state_writer import StateWriter
 from imgsync.apply.submit_change import LARGE_BYTES_AT_ONCE, submit_change
 from imgsync.apply.tag_owner import TagOwners
@@ -31,9 +31,8 @@ from imgsync.oci.spec.reference import Reference
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import PlanContext
 from imgsync.plan.log_plan import log_plan
-from imgsync.plan.model import PENDING, Action, Change, Plan, PlanError
+from imgsync.plan.model import PENDING, Change, Plan, PlanError
 from imgsync.plan.ready import OnPending
-from imgsync.state import Record
 from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 # Shared blobs copied at once: mostly large ones, so as many as those of four large images.
 _MOST_BLOBS = 16
-_UNCHANGED = {Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
 
 
 def apply_config(config: Config, context: PlanContext, *, options: RunOptions, listener: ProgressListener, saved: Plan | None = None) -> Report:
@@ -231,7 +229,8 @@ class _Run:
 
     def _note_unchanged_tag(self, change: Change, found: UnchangedTags) -> Outcome:
         record = self._state.record(change)
-        outcome = _make_unchanged_outcome(change, record)
+        crc32 = (record.crc32 or None) if record is not None and record.digest == change.destination_digest else None
+        outcome = make_unchanged_outcome(change, crc32)
         log_unchanged(outcome, self._log)
         found.add(change, record)
         return outcome
@@ -281,14 +280,6 @@ class _Run:
 
     def _make_client(self, change: Change) -> RegistryClient:
         return self._context.registries.make_destination_client(_registry(change), self._mirrors[change.mirror], check=self._stop.raise_if_requested)
-
-
-def _make_unchanged_outcome(change: Change, record: Record | None) -> Outcome:
-    crc32 = (record.crc32 or None) if record is not None and record.digest == change.destination_digest else None
-    if change.action is Action.KEEP:
-        return make_kept_outcome(change, crc32)
-    error = change.reason if change.action is Action.REFUSE else None
-    return Outcome(change, _UNCHANGED[change.action], digest=change.destination_digest, crc32=crc32, error=error, hint=change.advice)
 
 
 def _registry(change: Change) -> str:
