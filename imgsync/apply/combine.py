@@ -7,10 +7,10 @@ changes of other shards are refused. Pure: no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from imgsync.apply.report import UNCHANGED, Outcome, Report, Result, SharedCopies, make_unchanged_outcome
+from imgsync.apply.report import UNCHANGED, Outcome, Report, Result, add_shared, make_unchanged_outcome
 from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts, ShardOutcome
 from imgsync.errors import OutcomeError
 from imgsync.oci.spec.reference import Reference
@@ -62,13 +62,13 @@ def combine_outcomes(plan: Plan, given: Sequence[NamedOutcome], *, created_at: s
     Raises:
         OutcomeError: They are not of one division of *plan*, a shard is there twice, or one says what the plan does not allow.
     """
-    partition = Partition(plan, _find_count(given))
+    count = _find_count(given)
+    partition = Partition(plan, count)
     by_shard = _sort_by_shard(plan, partition, given)
     _check_names(plan, given)
     found: dict[Reference, Outcome] = {}
     for one in given:
         found.update(_read_outcomes(plan, partition, one))
-    count = _find_count(given)
     missing = tuple(shard for number in range(count) if (shard := Shard(number + 1, count)) not in by_shard)
     done = [one.done for one in given]
     outcomes = tuple(found.get(change.destination) or _settle(change, partition.find_shard(change), missing) for change in plan.changes)
@@ -181,18 +181,3 @@ def _list_missing(partition: Partition, plan: Plan, missing: Sequence[Shard]) ->
         yield PlanError(
             mirror, f"shard {shard}", f"no outcome of shard {shard} was given", f"run it again: imgsync apply --plan FILE --shard {shard} --outcome FILE"
         )
-
-
-def add_shared(copies: Iterable[SharedCopies]) -> tuple[SharedCopies, ...]:
-    """Return *copies* as one per mirror."""
-    found: dict[str, SharedCopies] = {}
-    for one in copies:
-        known = found.get(one.mirror, SharedCopies(one.mirror))
-        found[one.mirror] = SharedCopies(
-            one.mirror,
-            known.bytes_copied + one.bytes_copied,
-            known.blobs_copied + one.blobs_copied,
-            known.blobs_mounted + one.blobs_mounted,
-            known.blobs_present + one.blobs_present,
-        )
-    return tuple(found[mirror] for mirror in sorted(found))

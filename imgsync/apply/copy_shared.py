@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from imgsync.apply.listener import ProgressListener
-from imgsync.apply.report import Result, SharedCopies
+from imgsync.apply.report import Result, SharedCopies, add_shared
 from imgsync.concurrency.deadline import Deadline
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError, StoppedError
@@ -78,18 +78,16 @@ def leave_shared_blob(home: BlobHome) -> FinishedBlob:
 
 def sum_shared(finished: Iterable[FinishedBlob]) -> tuple[SharedCopies, ...]:
     """Return what the copies of *finished* moved, by mirror."""
-    found: dict[str, SharedCopies] = {}
-    for one in finished:
-        progress, mirror = one.progress, one.home.change.mirror
-        known = found.get(mirror, SharedCopies(mirror))
-        found[mirror] = SharedCopies(
-            mirror,
-            known.bytes_copied + progress.bytes_copied,
-            known.blobs_copied + progress.count_blobs(BlobResult.COPIED),
-            known.blobs_mounted + progress.count_blobs(BlobResult.MOUNTED),
-            known.blobs_present + progress.count_blobs(BlobResult.PRESENT),
+    return add_shared(
+        SharedCopies(
+            one.home.change.mirror,
+            one.progress.bytes_copied,
+            one.progress.count_blobs(BlobResult.COPIED),
+            one.progress.count_blobs(BlobResult.MOUNTED),
+            one.progress.count_blobs(BlobResult.PRESENT),
         )
-    return tuple(found[mirror] for mirror in sorted(found))
+        for one in finished
+    )
 
 
 def list_blob_errors(finished: Iterable[FinishedBlob]) -> tuple[PlanError, ...]:

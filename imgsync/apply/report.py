@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from imgsync.plan.gone_tag import GoneTag
@@ -108,6 +108,21 @@ class SharedCopies:
     blobs_copied: int = 0
     blobs_mounted: int = 0
     blobs_present: int = 0
+
+
+def add_shared(copies: Iterable[SharedCopies]) -> tuple[SharedCopies, ...]:
+    """Return *copies* as one per mirror."""
+    found: dict[str, SharedCopies] = {}
+    for one in copies:
+        known = found.get(one.mirror, SharedCopies(one.mirror))
+        found[one.mirror] = SharedCopies(
+            one.mirror,
+            known.bytes_copied + one.bytes_copied,
+            known.blobs_copied + one.blobs_copied,
+            known.blobs_mounted + one.blobs_mounted,
+            known.blobs_present + one.blobs_present,
+        )
+    return tuple(found[mirror] for mirror in sorted(found))
 
 
 @dataclass(frozen=True, slots=True)

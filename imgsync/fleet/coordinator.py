@@ -16,10 +16,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from imgsync.apply.batch import MESSAGE_BYTES, Answer, Batch
-from imgsync.apply.combine import add_shared
 from imgsync.apply.copy_change import FinishedChange
 from imgsync.apply.record_combined import RecordMaker
-from imgsync.apply.report import Outcome, Result, SharedCopies
+from imgsync.apply.report import Outcome, Result, SharedCopies, add_shared
 from imgsync.concurrency.greenlets import pause
 from imgsync.config.model import Config
 from imgsync.errors import UsageError
