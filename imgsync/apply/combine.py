@@ -120,8 +120,7 @@ def _read_outcomes(plan: Plan, partition: Partition, one: NamedOutcome) -> Itera
         if problem or change is None or change.destination in seen:
             raise OutcomeError(f"{one.name} does not fit the plan: {outcome.change.destination} {problem or 'is there twice'}", hint="run the shard again")
         seen.add(change.destination)
-        ended = outcome.change
-        yield change.destination, replace(outcome, change=replace(change, action=ended.action, reason=ended.reason, held_until=ended.held_until))
+        yield change.destination, set_planned(outcome, change)
 
 
 def _find_problem(outcome: Outcome, change: Change | None, partition: Partition, shard: Shard) -> str:
@@ -130,13 +129,13 @@ def _find_problem(outcome: Outcome, change: Change | None, partition: Partition,
         return "is not in it"
     if partition.find_shard(change) != shard:
         return f"is of shard {partition.find_shard(change)}, not of {shard}"
-    if (outcome.change.mirror, outcome.change.source) != (change.mirror, change.source):
-        return "has another mirror or source there"
     return find_impossible(outcome, change)
 
 
 def find_impossible(outcome: Outcome, change: Change) -> str:
     """Return why *change* cannot end as *outcome* says, or ""."""
+    if (outcome.change.mirror, outcome.change.source) != (change.mirror, change.source):
+        return "has another mirror or source there"
     ended = outcome.change.action
     if ended is not change.action and UNCHANGED.get(ended) is not outcome.result:
         return f"is {outcome.result.value} by an action {ended.value}"
@@ -145,6 +144,12 @@ def find_impossible(outcome: Outcome, change: Change) -> str:
     if outcome.result in _SERVED and change.action in COPIES and outcome.digest != get_pushed_digest(change) and not _is_size_unknown(change):
         return f"serves {outcome.digest}, and the plan pushes {get_pushed_digest(change)}"
     return ""
+
+
+def set_planned(outcome: Outcome, change: Change) -> Outcome:
+    """Return *outcome* with *change* of the plan, as it ended."""
+    ended = outcome.change
+    return replace(outcome, change=replace(change, action=ended.action, reason=ended.reason, held_until=ended.held_until))
 
 
 def _is_size_unknown(change: Change) -> bool:

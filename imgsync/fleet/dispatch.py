@@ -9,10 +9,10 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 
 from imgsync.apply.batch import Answer, Batch
-from imgsync.apply.combine import find_impossible
+from imgsync.apply.combine import find_impossible, set_planned
 from imgsync.apply.report import Outcome, Result, SharedCopies
 from imgsync.apply.shard_outcome import FoundBlobs
 from imgsync.fleet.cut import Cutter, Part
@@ -187,7 +187,6 @@ class Dispatch:
 def _check_outcome(outcome: Outcome, changes: Mapping[Reference, Change]) -> Outcome:
     """Return *outcome* with the change of the plan."""
     change = changes.get(outcome.change.destination)
-    ended = outcome.change
-    if change is None or (ended.mirror, ended.source) != (change.mirror, change.source) or find_impossible(outcome, change):
+    if change is None or find_impossible(outcome, change):
         raise RefusedMessageError("impossible")
-    return replace(outcome, change=replace(change, action=ended.action, reason=ended.reason, held_until=ended.held_until))
+    return set_planned(outcome, change)
