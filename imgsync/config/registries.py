@@ -19,6 +19,7 @@ from imgsync.oci.spec.reference import parse_registry
 from imgsync.text.units import parse_rate, parse_size
 
 _PASSWORD_LIMIT = 64 << 10
+_DEFAULTS = RegistrySettings()
 
 
 def read_registries(file: str, *, environ: Mapping[str, str], accepted: AcceptedDocuments = NONE_ACCEPTED) -> tuple[RegistriesConfig, list[FileError]]:
@@ -135,7 +136,7 @@ def _read_registry(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) -
     return RegistrySettings(
         credentials=_read_credentials(fields, (*path, "credentials"), entry.get("credentials")),
         rate=parse_rate(entry["rate"]) if "rate" in entry else None,
-        connections=entry.get("connections", 32),
+        connections=entry.get("connections", _DEFAULTS.connections),
         tls=_read_tls(fields, (*path, "tls"), entry.get("tls", True)),
         proxy=fields.read_url((*path, "proxy"), entry.get("proxy"), may_have_login=True),
         listing=listing,
@@ -143,7 +144,7 @@ def _read_registry(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) -
         token_server=fields.read_url((*path, "token_server"), entry.get("token_server")),
         also_known_as=_read_aliases(fields, (*path, "also_known_as"), entry.get("also_known_as") or ()),
         chunk_bytes=parse_size(entry["chunk_size"]) if "chunk_size" in entry else None,
-        max_blob_bytes=parse_size(entry.get("max_blob_size", "64GiB")),
+        max_blob_bytes=parse_size(entry["max_blob_size"]) if "max_blob_size" in entry else _DEFAULTS.max_blob_bytes,
         create_repositories=entry.get("create_repositories", False),
     )
 

@@ -38,6 +38,14 @@ def test_credentials_of_empty_variables_are_anonymous(tmp_path):
     assert both.for_registry("a.io").credentials.username == "us"
 
 
+def test_declared_registry_has_the_defaults_of_others(tmp_path):
+    (tmp_path / "registries.yaml").write_text("version: 1\nregistries:\n  a.io: {create_repositories: false}\n")
+
+    found = load_registries(str(tmp_path / "registries.yaml"), {})
+
+    assert found.for_registry("a.io") == found.for_registry("b.io")
+
+
 def test_variables_and_files_fill_in_credentials(tmp_path):
     """`${VAR}`, defaults, a literal `$${`, and a password file without its last newline."""
     (tmp_path / "secret").write_text("from file\n")
