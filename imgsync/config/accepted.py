@@ -46,13 +46,13 @@ class AcceptedDocuments:
         self._known = frozenset[str]() if self._directory is None else _read(self._directory)
         self._used: dict[str, None] = {}
 
-    def check(self, document: Document, schema: str, find_errors: Callable[[], list[FileError]]) -> list[FileError]:
-        """Return `find_errors()`, or nothing if *schema* has accepted *document*."""
+    def check(self, document: Document, schema: str, find_errors: Callable[[Document], list[FileError]]) -> list[FileError]:
+        """Return `find_errors(document)`, or nothing if *schema* has accepted it."""
         if self._directory is None:
-            return find_errors()
+            return find_errors(document)
         digest = _digest(document, schema)
         if digest not in self._known:
-            errors = find_errors()
+            errors = find_errors(document)
             if errors or not digest:
                 return errors
         self._used[digest] = None

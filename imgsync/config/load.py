@@ -95,7 +95,7 @@ def _parse_mirrors(texts: Mapping[str, bytes], errors: list[FileError], accepted
         found, wrong = parse_documents(data, file=file)
         documents += found
         errors += wrong
-    schema_errors = [error for document in documents for error in accepted.check(document, "mirror", lambda document=document: _check_schema(document))]  # type: ignore[misc]
+    schema_errors = [error for document in documents for error in accepted.check(document, "mirror", _check_schema)]
     # Each value has one error: that of its cause, which may make it invalid in other ways too.
     by_place: dict[tuple[str, int, int, str], FileError] = {}
     for error in (*check_variables(documents), *schema_errors, *check_mirrors(documents)):

@@ -34,7 +34,7 @@ def read_registries(file: str, *, environ: Mapping[str, str], accepted: Accepted
     if errors or not documents:
         return RegistriesConfig(), errors
     document = documents[0]
-    errors += accepted.check(document, "registries", lambda: _check_schema(document))
+    errors += accepted.check(document, "registries", _check_schema)
     if errors:
         return RegistriesConfig(), errors
     fields = FieldReader(document, environ)

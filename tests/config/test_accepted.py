@@ -32,14 +32,14 @@ def document(data: bytes = MIRROR):
 
 def is_checked(folder, data: bytes = MIRROR, schema: str = "mirror") -> bool:
     """Return whether the schema is asked about *data*, by a run that finds *folder*."""
-    return AcceptedDocuments(str(folder)).check(document(data), schema, lambda: [ERROR]) == [ERROR]
+    return AcceptedDocuments(str(folder)).check(document(data), schema, lambda _: [ERROR]) == [ERROR]
 
 
 def accept(folder, *texts: bytes, schema: str = "mirror") -> None:
     """Accept *texts* in a run that keeps its state in *folder*."""
     accepted = AcceptedDocuments(str(folder))
     for data in texts:
-        assert accepted.check(document(data), schema, list) == []
+        assert accepted.check(document(data), schema, lambda _: []) == []
     accepted.save()
 
 
@@ -56,7 +56,7 @@ def test_accepted_document_is_not_checked_again(folder):
 def test_document_with_errors_is_checked_each_time(folder):
     """Only what has no error is kept."""
     accepted = AcceptedDocuments(str(folder))
-    assert accepted.check(document(), "mirror", lambda: [ERROR]) == [ERROR]
+    assert accepted.check(document(), "mirror", lambda _: [ERROR]) == [ERROR]
     accepted.save()
 
     assert is_checked(folder)
