@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import imgsync
-from imgsync.config.document import Document
+from imgsync.config.document import LOGIN, Document
 from imgsync.config.schema_files import read_schema
 from imgsync.errors import FileError
 
@@ -29,7 +29,6 @@ _LINE_BYTES = 65
 _FILE_LIMIT_BYTES = _DIGESTS_LIMIT * _LINE_BYTES
 _LINE = re.compile(r"^[0-9a-f]{64}$", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-_LOGIN = re.compile(r"//[^/\s]*@")
 
 
 class AcceptedDocuments:
@@ -109,7 +108,7 @@ def _has_secret(value: object, key: str = "") -> bool:
         return any(_has_secret(one, str(name)) for name, one in value.items())
     if isinstance(value, list):
         return any(_has_secret(one, key) for one in value)
-    return isinstance(value, str) and ((key == "password" and not _VARIABLE.fullmatch(value)) or _LOGIN.search(value) is not None)
+    return isinstance(value, str) and ((key == "password" and not _VARIABLE.fullmatch(value)) or LOGIN.search(value) is not None)
 
 
 def _read(directory: Path) -> frozenset[str]:

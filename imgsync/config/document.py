@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import field
 from typing import Any
 
@@ -12,6 +13,8 @@ from imgsync.text.sanitize import sanitize_message
 Path = tuple[str | int, ...]
 Place = tuple[int, int]
 
+# What may be the login in a URL of any kind: it is not shown, and its hash not kept.
+LOGIN = re.compile(r"//[^/\s]*@")
 # Keys at the top that are free for anchors, which may hold anything.
 _FREE_KEYS = "x-"
 _CREDENTIAL_SETTINGS = {"username", "password", "file"}

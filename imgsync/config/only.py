@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from imgsync.config.model import Mirror
 from imgsync.config.only_pattern import OnlyPattern
 from imgsync.errors import UsageError
 from imgsync.filters.globs import compile_glob
+from imgsync.text.near import find_near_images
 
 
 def parse_only(texts: Iterable[str]) -> tuple[OnlyPattern, ...]:
@@ -37,6 +38,12 @@ def select_mirrors(mirrors: Sequence[Mirror], only: Sequence[OnlyPattern]) -> li
             raise UsageError(f"--only {pattern.text}: no mirror has this name", hint=_suggest(pattern, [mirror.name for mirror in mirrors]))
         kept |= fitting
     return [mirror for mirror in mirrors if mirror.name in kept]
+
+
+def suggest_images(meant: str, offered: Mapping[str, Iterable[str]]) -> str:
+    """Return a hint for the image *meant*, of those *offered* by mirror."""
+    near = [f"{mirror}/{name}" for mirror, names in offered.items() for name in find_near_images(meant, names)]
+    return f"did you mean {' or '.join(near[:3])}?" if near else f"`imgsync plan --only {next(iter(offered))} --all` shows what it selects"
 
 
 def _parse(text: str) -> OnlyPattern:

@@ -11,11 +11,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from imgsync.config.model import Mirror
+from imgsync.config.only import suggest_images
 from imgsync.config.only_pattern import OnlyPattern
 from imgsync.errors import UsageError
 from imgsync.filters.globs import compile_glob, is_glob
 from imgsync.filters.tags import has_only_names, select_tags
-from imgsync.text.near import find_near_images
 
 
 def check_images(mirrors: Sequence[Mirror], only: Iterable[OnlyPattern]) -> None:
@@ -39,7 +39,7 @@ def _find_problem(pattern: OnlyPattern, mirror: Mirror) -> str:
     has_repository: Callable[[str], bool] = compile_glob(pattern.repository or "**").fullmatch
     found = [path for path in declared if has_repository(path)]
     if not found and not mirror.source.namespaces:
-        return _suggest(mirror, pattern.repository, declared)
+        return suggest_images(pattern.repository, {mirror.name: declared})
     return _find_tag_problem(pattern, mirror, found)
 
 
@@ -48,7 +48,7 @@ def _find_tag_problem(pattern: OnlyPattern, mirror: Mirror, repositories: Sequen
     if not pattern.tag or any(compile_glob(pattern.tag).fullmatch(name) for name in names):
         return ""
     if has_only_names(tags):
-        return _suggest(mirror, f"{pattern.repository}:{pattern.tag}", [f"{path}:{name}" for path in repositories for name in names])
+        return suggest_images(f"{pattern.repository}:{pattern.tag}", {mirror.name: [f"{path}:{name}" for path in repositories for name in names]})
     if is_glob(pattern.tag):
         return ""
     # Dates, and which tags are the newest, depend on what the registry has.
@@ -56,10 +56,3 @@ def _find_tag_problem(pattern: OnlyPattern, mirror: Mirror, repositories: Sequen
     selection = select_tags([pattern.tag], alone, created_at=lambda _: {}, now=datetime.now(UTC))
     dropping = next((step.name for step in selection.steps if step.dropped), "")
     return f"`tags.{dropping}` of mirror {mirror.name} does not select the tag {pattern.tag}" if dropping else ""
-
-
-def _suggest(mirror: Mirror, meant: str, offered: Sequence[str]) -> str:
-    near = find_near_images(meant, offered)
-    if near:
-        return f"did you mean {' or '.join(f'{mirror.name}/{name}' for name in near)}?"
-    return f"`imgsync plan --only {mirror.name} --all` shows what it selects"

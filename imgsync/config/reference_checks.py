@@ -14,6 +14,7 @@ from imgsync.config.corrections import format_flow
 from imgsync.config.document import Path
 from imgsync.config.templates import check_repository_template, check_tag_template
 from imgsync.errors import InvalidReferenceError
+from imgsync.filters.globs import is_glob
 from imgsync.oci.spec.reference import is_registry_like, is_repository_path, parse_registry, parse_repository, parse_repository_path, refuse_scheme
 
 Problem = tuple[Path, str, str]
@@ -21,7 +22,6 @@ Problem = tuple[Path, str, str]
 _SOURCE_SETTINGS = {"registry", "namespaces", "repositories", "include", "regex", "exclude", "exclude_regex"}
 _WHOLE_REGISTRY = 'for the whole registry write `namespaces: [""]`'
 _NAMESPACE_FORM = "a namespace is lower-case words joined by '/', '.', '_' or '-'"
-_GLOB_CHARACTERS = "*?["
 
 
 def check_source(entry: object) -> Iterator[Problem]:
@@ -62,7 +62,7 @@ def _check_registry(entry: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _check_source_namespace(path: Path, text: str) -> Iterator[Problem]:
     parts = text.strip("/").split("/")
-    literal = "/".join(parts[: next((index for index, part in enumerate(parts) if set(part) & set(_GLOB_CHARACTERS)), len(parts))])
+    literal = "/".join(parts[: next((index for index, part in enumerate(parts) if is_glob(part)), len(parts))])
     if literal == text.strip("/") or not (literal == "" or is_repository_path(literal)):
         yield from _check_namespace(path, text, whole=_WHOLE_REGISTRY)
     else:

@@ -13,7 +13,7 @@ from jsonschema.validators import extend
 from referencing import Registry
 
 from imgsync.config.corrections import correct_boolean, correct_list, correct_number, correct_text, format_flow, name_pattern
-from imgsync.config.document import Document, Path
+from imgsync.config.document import LOGIN, Document, Path
 from imgsync.config.schema_files import read_schema
 from imgsync.config.unknown_settings import explain_other_tool, explain_unknown, is_registry_settings, recognize_other_tool
 from imgsync.errors import FileError
@@ -34,7 +34,6 @@ _TAG_LISTS = {"names", "include", "exclude"}
 # Where text with one of these characters belongs, which no tag has.
 _PATTERN_SIGNS = (("regex", "^$"), ("include", "*?["))
 _SHOWN_CHARACTERS = 60
-_LOGIN = re.compile(r"//[^/\s]*@")
 
 
 def _check_pattern(_validator: object, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:
@@ -273,7 +272,7 @@ def _example(*schemas: dict[str, Any]) -> str:
 
 
 def _shorten(value: object) -> str:
-    text = _LOGIN.sub("//***@", sanitize_message(str(value)))
+    text = LOGIN.sub("//***@", sanitize_message(str(value)))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 

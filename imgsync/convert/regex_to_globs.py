@@ -10,6 +10,7 @@ import re
 from itertools import product
 
 from imgsync.convert.regexes import split_alternatives, split_anchors
+from imgsync.filters.globs import is_glob
 from imgsync.oci.spec.reference import is_tag
 
 _LITERAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/:@")
@@ -26,7 +27,7 @@ _ANY_CHARACTER = ["\0"]
 def convert_to_name(search: str) -> str | None:
     """Return the only text that *search* finds, or None."""
     found = convert_to_globs(search, crossing=False)
-    return found[0] if found is not None and len(found) == 1 and not set(found[0]) & set("*?[") else None
+    return found[0] if found is not None and len(found) == 1 and not is_glob(found[0]) else None
 
 
 def convert_to_tags(search: str) -> tuple[str, ...] | None:

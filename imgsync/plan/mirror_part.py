@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 
 from imgsync.config.model import Mirror
+from imgsync.config.only import suggest_images
 from imgsync.config.only_pattern import OnlyPattern
 from imgsync.filters.globs import Glob, compile_glob
 from imgsync.oci.spec.reference import Reference
@@ -19,7 +20,6 @@ from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags
 from imgsync.plan.model import FilterStep
 from imgsync.plan.plan_error import make_mirror_error
 from imgsync.system.dataclass import dataclass
-from imgsync.text.near import find_near_images
 
 _STEP = "--only"
 
@@ -118,8 +118,7 @@ def report_unmatched(plans: Sequence[MirrorPlan], only: Sequence[OnlyPattern]) -
 
 def _suggest(pattern: OnlyPattern, parts: Sequence[tuple[MirrorPlan, MirrorPart]]) -> str:
     meant = f"{pattern.repository}:{pattern.tag}" if pattern.tag else pattern.repository
-    near = [f"{one.mirror.name}/{name}" for one, part in parts for name in find_near_images(meant, part.offered)]
-    return f"did you mean {' or '.join(near[:3])}?" if near else f"`imgsync plan --only {parts[0][0].mirror.name} --all` shows what it selects"
+    return suggest_images(meant, {one.mirror.name: part.offered for one, part in parts})
 
 
 def _get_tag(name: str) -> str:
