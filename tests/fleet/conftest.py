@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +14,7 @@ import pytest
 from tests.support.images import Image, image, layer
 from tests.support.lab import Lab
 from tests.support.rabbitmq import Broker
-from tests.support.run_imgsync import Result
+from tests.support.run_imgsync import Result, eventually, finish
 
 
 @dataclass
@@ -52,13 +50,7 @@ class FleetLab:
     def start_workers(self, count: int) -> None:
         """Start *count* workers, and wait until they consume."""
         self.workers += [self.lab.start("worker", *self.options) for _ in range(count)]
-        wait_for(lambda: self.count_consumers() >= count)
-
-    def count_consumers(self) -> int:
-        """Return how many workers consume."""
-        with contextlib.suppress(Exception), self.broker.connect() as connection:
-            return int(connection.default_channel.queue_declare(queue=self.queue, passive=True).consumer_count)
-        return 0
+        wait_for(lambda: self.broker.count_consumers(self.queue) >= count)
 
     def coordinate(self, *arguments: str) -> Result:
         """Run the coordinator to its end."""
@@ -74,14 +66,7 @@ class FleetLab:
         """Stop the workers in order; return how each ended."""
         for worker in self.workers:
             worker.send_signal(signal.SIGTERM)
-        ended = []
-        for worker in self.workers:
-            try:
-                out, err = worker.communicate(timeout=60)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                out, err = worker.communicate()
-            ended.append(Result(worker.returncode, out, err))
+        ended = [finish(worker, timeout=60) for worker in self.workers]
         self.workers = []
         return ended
 
@@ -91,9 +76,9 @@ class FleetLab:
         return {line.split(" ")[0].removeprefix(name): float(line.split(" ")[1]) for line in lines if line.startswith(f"{name}{{")}
 
 
-@pytest.fixture
-def fleet(lab: Lab, broker: Broker) -> Iterator[FleetLab]:
-    """A fleet without workers yet."""
+@contextlib.contextmanager
+def running_fleet(lab: Lab, broker: Broker) -> Iterator[FleetLab]:
+    """Yield a fleet without workers yet; kill those that are left."""
     made = FleetLab(lab, broker)
     try:
         yield made
@@ -103,18 +88,20 @@ def fleet(lab: Lab, broker: Broker) -> Iterator[FleetLab]:
             worker.communicate()
 
 
-def as_json(body: bytes) -> dict[str, object]:
-    """Return a message as a document."""
-    found: dict[str, object] = json.loads(body)
-    return found
+@pytest.fixture
+def fleet(lab: Lab, broker: Broker) -> Iterator[FleetLab]:
+    """A fleet at the broker of this session."""
+    with running_fleet(lab, broker) as made:
+        yield made
 
 
-def wait_for(true: Callable[[], object], seconds: float = 90) -> None:
+def wait_for(true: Callable[[], object]) -> None:
     """Return once *true* says so; an error, such as of a queue that is not there yet, means no."""
-    ends = time.monotonic() + seconds
-    while True:
+
+    def is_so() -> object:
         with contextlib.suppress(Exception):
-            if true():
-                return
-        assert time.monotonic() < ends, "it does not come"
-        time.sleep(0.05)
+            return true()
+        return False
+
+    # A question to the broker is a connection of its own.
+    eventually(is_so, seconds=90, pause_seconds=0.05)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import uuid
@@ -58,7 +57,7 @@ def test_queues_hold_no_credential(fleet):
     (fleet.lab.folder / "registries.yaml").write_text(json.dumps(settings))
     running = fleet.lab.start("apply", *fleet.options)
     try:
-        wait_for(lambda: _waiting(fleet) > 0)
+        wait_for(lambda: fleet.broker.count(fleet.queue) > 0)
         bodies = fleet.broker.take(fleet.queue)
     finally:
         running.send_signal(signal.SIGTERM)
@@ -109,7 +108,7 @@ def test_poison_ends_in_the_dead_queue_and_in_the_report(fleet):
     fleet.push(2)
     fleet.declare()
     running = fleet.lab.start("apply", *fleet.options)
-    wait_for(lambda: _waiting(fleet) > 0)
+    wait_for(lambda: fleet.broker.count(fleet.queue) > 0)
     kept = _kill_by_delivery(fleet)
 
     ended = finish(running, timeout=120)
@@ -172,22 +171,15 @@ def _count(fleet) -> dict[str, int]:
     return {"bytes": sent, "manifests": len(fleet.lab.source.recorded("GET .*/manifests/")), "requests": requests}
 
 
-def _waiting(fleet) -> int:
-    with contextlib.suppress(Exception):
-        return fleet.broker.count(fleet.queue)
-    return 0
-
-
 def _forge(fleet) -> dict[str, object]:
     """Return a batch as a coordinator makes it, of a run that ended."""
     running = fleet.lab.start("apply", "--broker", fleet.broker.url, "--queue", f"{fleet.queue}x", "--state", "forged")
     try:
         wait_for(lambda: fleet.broker.count(f"{fleet.queue}x") > 0)
-        bodies = [json.loads(body) for body in fleet.broker.take(f"{fleet.queue}x")]
+        return json.loads(fleet.broker.take(f"{fleet.queue}x")[0])
     finally:
         running.kill()
         running.communicate()
-    return next(body for body in bodies)
 
 
 def _kill_by_delivery(fleet) -> int:
@@ -197,6 +189,6 @@ def _kill_by_delivery(fleet) -> int:
         with fleet.broker.connect() as connection:
             if connection.default_channel.basic_get(fleet.queue) is not None:
                 deaths += 1
-        if _waiting(fleet) == 0 and deaths > 5:
+        if fleet.broker.count(fleet.queue) == 0 and deaths > 5:
             break
     return deaths

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.conftest import FleetLab, wait_for
+from tests.fleet.conftest import running_fleet, wait_for
 from tests.support import rabbitmq
 from tests.support.run_imgsync import finish
 
@@ -22,13 +22,10 @@ pytestmark = [pytest.mark.only_nightly, pytest.mark.timeout(4 * 3600)]
 def own_fleet(lab, tmp_path: Path):
     """A fleet with a broker of its own, which may be killed."""
     broker = rabbitmq.start(tmp_path, os.getpid() + 1)
-    made = FleetLab(lab, broker)
     try:
-        yield made
+        with running_fleet(lab, broker) as made:
+            yield made
     finally:
-        for worker in made.workers:
-            worker.kill()
-            worker.communicate()
         rabbitmq.stop(broker)
 
 

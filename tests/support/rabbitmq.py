@@ -45,8 +45,15 @@ class Broker:
 
     def count(self, queue: str) -> int:
         """Return how many messages wait in *queue*."""
+        return int(self._look_at(queue).message_count)
+
+    def count_consumers(self, queue: str) -> int:
+        """Return how many workers consume from *queue*."""
+        return int(self._look_at(queue).consumer_count)
+
+    def _look_at(self, queue: str) -> Any:
         with self.connect() as connection:
-            return int(connection.default_channel.queue_declare(queue=queue, passive=True).message_count)
+            return connection.default_channel.queue_declare(queue=queue, passive=True)
 
     def put(self, queue: str, body: bytes) -> None:
         """Publish *body* to *queue*, as anybody with the right to write could."""

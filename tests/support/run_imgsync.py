@@ -121,12 +121,12 @@ def finish(process: subprocess.Popen[str], timeout: float = 30) -> Result:
     return Result(process.returncode, out, err)
 
 
-def eventually(true: Callable[[], object]) -> None:
+def eventually(true: Callable[[], object], *, seconds: float = 30, pause_seconds: float = 0.01) -> None:
     """Return once *true* says so."""
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < ends, "it does not come"
-        time.sleep(0.01)
+        time.sleep(pause_seconds)
 
 
 def stopping(process) -> None:
