@@ -155,10 +155,16 @@ def knowing(_knowing_registry: str) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The RabbitMQ of this session, which all its workers share."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this session, which all its workers share."""
     own = tmp_path_factory.getbasetemp()
-    with shared_broker((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "rabbitmq") as running:
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def broker(shared_folder: Path) -> Iterator[Broker]:
+    """The RabbitMQ of this session, which all its workers share."""
+    with shared_broker(shared_folder / "rabbitmq") as running:
         yield running
 
 

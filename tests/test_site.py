@@ -36,10 +36,9 @@ new Promise(resolve => {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
+def site(shared_folder) -> Path:
     """Return the folder of the site, which the first worker builds for all."""
-    own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "site"
+    folder = shared_folder / "site"
     with filelock.FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             _build(folder.with_suffix(".unfinished")).rename(folder)
