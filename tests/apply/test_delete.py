@@ -338,11 +338,7 @@ def test_incomplete_listing_deletes_nothing(where, switch, code, lab, deletes_ta
     lab.push("other", "1", image("other"))
     # Nothing but the listing's own failure is to hold the deletion back.
     lab.declare("app", only("1").replace("{", "{at_least: 0, ", 1))
-    lab.write(
-        "mirrors.d/b.yaml",
-        f"version: 1\nmirrors:\n  - {{name: b, source: {lab.source.host}/{lab.name}/other, destinations: ['{deletes_tags.host}/else'], retry: {{attempts: 1}}, "
-        "tags: {at_least: 0}}\n",
-    )
+    declare_other(lab, "other", f"destinations: ['{deletes_tags.host}/else'], retry: {{attempts: 1}}, tags: {{at_least: 0}}")
     lab.source.add(switch, method="GET", target=f"/{lab.name}/{where}/tags/list")
 
     ran = lab.run("apply", "-o", "json")
@@ -358,8 +354,7 @@ def test_partial_configuration_deletes_nothing(arguments, lab, deletes_tags, mir
     """A part of the files is not enough: another file may select the tag."""
     mirrored(v1=image(1), v2=image(2))
     lab.declare("app", only("1"))
-    settings = f"tags: {{names: ['2']}}, destinations: ['{deletes_tags.host}/m'], prune: true"
-    lab.write("mirrors.d/b.yaml", f"version: 1\nmirrors:\n  - {{name: b, source: {lab.source.host}/{lab.name}/app, {settings}}}\n")
+    declare_other(lab, "app", f"tags: {{names: ['2']}}, destinations: ['{deletes_tags.host}/m'], prune: true")
 
     ran = lab.run("apply", *arguments, "-o", "json")
 

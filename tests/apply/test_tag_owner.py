@@ -83,8 +83,7 @@ def test_tag_belongs_to_the_mirror_that_pushed_what_is_there(changed, lab, store
     lab.declare("app", "tags: {include: ['9']}\nprune: true")
     lab.push("app", "1", image(2))
     lab.push("app", "9", image(9))
-    settings = f"source: {lab.source.host}/{lab.name}/app, tags: {{include: ['1']}}, destinations: [{lab.destination.host}/m]"
-    lab.write("mirrors.d/b.yaml", f"version: 1\nmirrors:\n  - {{name: b, {settings}}}\n")
+    lab.workplace.mirror("b", source=f"{lab.source.host}/{lab.name}/app", tags={"include": ["1"]}, destinations=[f"{lab.destination.host}/m"])
 
     assert lab.run("apply").code == 0
 
