@@ -141,16 +141,16 @@ class Goals:
                 yield f"six layers of 256 MiB, compared with {floor}", "≥ 0.85 × its speed", f"{share:.2f} × its speed", share >= 0.85
 
     def _three(self) -> Iterator[Line]:
-        for three, one in zip(self._results("three", "one")[:1], self._results("three", "one")[1:], strict=True):
-            if OWN in three and OWN in one:
-                ratio, copies = (value(three[OWN], "cold", name) / value(one[OWN], "cold", name) for name in ("wall", "source_bytes"))
-                bare = [
-                    f"; a bare copy ({tool}): {value(three[tool], 'cold', 'wall') / value(one[tool], 'cold', 'wall'):.2f} ×"
-                    for tool in three
-                    if is_floor(tool) and tool in one
-                ]
-                yield "three destinations at once", "≤ 1.5 × one destination", f"{ratio:.2f} × one destination{''.join(bare)}", ratio <= 1.5
-                yield "bytes read for three destinations", "as many as for one", f"{copies:.3f} × one destination", copies < 1.01
+        three, one = self._results("three", "one") or ({}, {})
+        if OWN in three and OWN in one:
+            ratio, copies = (value(three[OWN], "cold", name) / value(one[OWN], "cold", name) for name in ("wall", "source_bytes"))
+            bare = [
+                f"; a bare copy ({tool}): {value(three[tool], 'cold', 'wall') / value(one[tool], 'cold', 'wall'):.2f} ×"
+                for tool in three
+                if is_floor(tool) and tool in one
+            ]
+            yield "three destinations at once", "≤ 1.5 × one destination", f"{ratio:.2f} × one destination{''.join(bare)}", ratio <= 1.5
+            yield "bytes read for three destinations", "as many as for one", f"{copies:.3f} × one destination", copies < 1.01
 
     def _single(self) -> Iterator[Line]:
         for results in self._results("single"):

@@ -15,6 +15,7 @@ from benchmarks.goals import DEFAULTS, OWN, Figures, Goals, best_peer, by_tool, 
 from benchmarks.peers import is_floor
 from benchmarks.samples import describe_broken_caches
 from benchmarks.works import WORKS
+from imgsync.text.units import format_count
 
 DOCS = Path(__file__).parents[1] / "docs"
 # The tables that users meet first: TLS and a line, then the rest.
@@ -36,7 +37,7 @@ def _rows(work: Figures, phase: str, broken: Sequence[str]) -> Iterator[Sequence
     for result in sorted((one for one in work["results"] if one[phase]), key=lambda one: value(one, phase, "wall")):
         tool, wall = result["tool"], value(result, phase, "wall")
         wrong = max(sample["wrong"] for sample in result[phase])
-        notes = [f"{wrong} {'tag' if wrong == 1 else 'tags'} wrong"] if wrong else []
+        notes = [f"{format_count(wrong, 'tag')} wrong"] if wrong else []
         notes += [f"exit {code}" for code in sorted({sample.get("code", 0) for sample in result[phase]} - {0})]
         notes += ["no working cache"] if any(sentence.startswith(f"{tool} ran") for sentence in broken) else []
         yield (
