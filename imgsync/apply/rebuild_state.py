@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
 from imgsync.apply.tag_owner import TagOwners
+from imgsync.apply.unchanged_tags import UnchangedTags
 from imgsync.config.model import Config
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Action, Change, Plan
@@ -30,15 +30,15 @@ def rebuild_state(plan: Plan, config: Config, context: PlanContext) -> Rebuilt:
         StateError: The state cannot be written.
     """
     state = context.state
-    mirrors = {mirror.name: mirror for mirror in config.mirrors}
-    kept = [change for change in plan.iter_changes() if change.action is Action.KEEP]
-    owners = TagOwners(config)
-    known = [(change, state.get(str(change.destination))) for change in kept]
-    found = [adopt_kept_tag(change, record, mirrors[change.mirror], owner=owners.find(change, record), context=context) for change, record in known]
-    seen = [one for change in kept for one in summarize_referrers(change, mirrors[change.mirror], context=context)]
-    state.put([record for record in found if record is not None], referrers=seen)
+    found = UnchangedTags({mirror.name: mirror for mirror in config.mirrors}, TagOwners(config), context)
+    for change in plan.iter_changes():
+        if change.action is Action.KEEP:
+            found.add(change, state.get(str(change.destination)))
+    state.put(found.adopted, referrers=found.referrers)
     removed = state.remove(str(change.destination) for change in plan.iter_changes() if _is_contradicted(change, state))
-    return Rebuilt(len(kept), sum(plan.counts.values()) - len(kept), removed)
+    counts = plan.counts
+    kept = counts[Action.KEEP.value]
+    return Rebuilt(kept, sum(counts.values()) - kept, removed)
 
 
 def _is_contradicted(change: Change, state: StateStore) -> bool:
