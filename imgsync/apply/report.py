@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
+from imgsync.oci.spec.digest import is_crc32
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, KeptTags, PlanError, insert_kept
 from imgsync.system.dataclass import dataclass
@@ -32,7 +32,6 @@ class Result(StrEnum):
 UNCHANGED: Mapping[Action, Result] = {Action.KEEP: Result.KEPT, Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
 # A crc32 that is not known; another run may have recorded any text.
 _UNKNOWN = -1
-_CRC32 = re.compile(r"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class KeptOutcomes:
     def add(self, outcome: Outcome) -> None:
         """Add the *outcome* of the next change."""
         crc32 = outcome.crc32 or ""
-        self._crc32s.append(int(crc32, 16) if _CRC32.fullmatch(crc32) else _UNKNOWN)
+        self._crc32s.append(int(crc32, 16) if is_crc32(crc32) else _UNKNOWN)
 
     def __len__(self) -> int:
         """Return the number of outcomes."""

@@ -15,7 +15,6 @@ from imgsync.apply.batch import WHOLE, Answer
 from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import check_format, name_damage
 from imgsync.documents.outcome import decode_shard_outcome, encode_shard_outcome
-from imgsync.errors import UsageError
 
 FORMAT = "imgsync.outcomes/v1"
 _NAME = "the message"
@@ -42,18 +41,14 @@ def decode_answer(document: Mapping[str, Any]) -> Answer:
     Raises:
         UsageError: It is not an answer, is damaged, or another version of imgsync wrote it.
     """
-    if not isinstance(document, dict) or not isinstance(document.get("format"), str):
-        raise UsageError(f"{_NAME} is not an answer")
     check_format(document, FORMAT, name=_NAME)
     with name_damage("answer", name=_NAME):
-        outcome = decode_field(document, "outcome", dict[str, Any])
-        decode_field(outcome, "format", str)
         answer = Answer(
             run=decode_field(document, "run", str),
             batch=decode_field(document, "batch", int),
             worker=decode_field(document, "worker", str),
             refused=decode_field(document, "refused", str | None) or "",
-            done=decode_shard_outcome(outcome, name=_NAME),
+            done=decode_shard_outcome(decode_field(document, "outcome", dict[str, Any]), name=_NAME),
         )
         if not _RUN.fullmatch(answer.run) or not _WORKER.fullmatch(answer.worker) or answer.batch < 0 or answer.done.shard != WHOLE:
             raise ValueError("it does not name its run, batch and worker")

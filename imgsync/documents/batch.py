@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import imgsync
-from imgsync.apply.batch import MESSAGE_BYTES, Batch, BatchBlob, BatchKind
+from imgsync.apply.batch import Batch, BatchBlob, BatchKind
 from imgsync.apply.shard_outcome import FoundBlobs
 from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import check_format, name_damage
+from imgsync.documents.outcome import check_found
 from imgsync.documents.plan import check_change
 from imgsync.errors import InvalidReferenceError, UnsupportedContentError, UsageError
 from imgsync.oci.spec.digest import is_digest
@@ -67,8 +68,6 @@ def decode_batch(document: Mapping[str, Any]) -> Batch:
     Raises:
         UsageError: It is not a batch, is damaged, or another version of imgsync made it.
     """
-    if not isinstance(document, dict) or not isinstance(document.get("format"), str):
-        raise UsageError(f"{_NAME} is not a batch")
     check_format(document, FORMAT, name=_NAME)
     if document.get("imgsync") != imgsync.__version__:
         raise UsageError(f"the batch was made by another version of imgsync, not {imgsync.__version__}", hint="use the same version on every machine")
@@ -150,8 +149,7 @@ def _check_changes(batch: Batch) -> None:
 
 def _check_places(batch: Batch) -> None:
     for one in batch.homes:
-        if not all(map(is_digest, one.found)) or min((size for size in one.found.values() if size is not None), default=0) < 0:
-            raise ValueError("the blobs of a home are not digests with sizes")
+        check_found(one)
     if not all(is_referrers_tag(tag) for tags in batch.referrer_tags.values() for tag in tags):
         raise ValueError("a tag of referrers is not one")
     for name in (*batch.filled, *batch.referrer_tags, *(one.repository for one in batch.homes)):
@@ -161,8 +159,3 @@ def _check_places(batch: Batch) -> None:
             is_valid = False
         if not is_valid:
             raise ValueError(f"{name!r} is not a repository")
-
-
-def is_too_large(data: bytes) -> bool:
-    """Return whether *data* is larger than any message of imgsync."""
-    return len(data) > MESSAGE_BYTES

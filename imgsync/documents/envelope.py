@@ -79,9 +79,11 @@ def check_format(document: Mapping[str, Any], expected: str, *, name: str) -> No
     Return if *document* has the *expected* format.
 
     Raises:
-        UsageError: It has another format, or another version.
+        UsageError: It has no format, another one, or another version.
     """
-    found = str(document["format"])
+    found = document.get("format") if isinstance(document, Mapping) else None
+    if not isinstance(found, str):
+        raise UsageError(f"{name} is not a document of imgsync")
     if found == expected:
         return
     kind = expected.partition("/")[0]

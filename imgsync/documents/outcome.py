@@ -17,15 +17,13 @@ from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import check_format, decode_errors, encode_errors, name_damage
 from imgsync.documents.report import COUNTS, decode_outcome, encode_outcome
 from imgsync.errors import UsageError
-from imgsync.oci.spec.digest import is_digest
-from imgsync.partition.shard import Shard, parse_shard
+from imgsync.oci.spec.digest import is_crc32, is_digest
+from imgsync.partition.shard import parse_shard
 from imgsync.text.units import parse_timestamp
 
 FORMAT = "imgsync.outcome/v1"
 EXIT_CODES = (0, 1, 3, 70, 75, 130)
 _AGAIN = "run the shard again: imgsync apply --plan FILE --shard I/N --outcome FILE"
-_HEX = frozenset("0123456789abcdef")
-_CRC32_DIGITS = 8
 _SIDES = ("source", "destination")
 
 
@@ -66,7 +64,8 @@ def decode_shard_outcome(document: Mapping[str, Any], *, name: str) -> ShardOutc
         done = ShardOutcome(
             plan_id=decode_field(document, "plan_id", str),
             partition=decode_field(document, "partition", str),
-            shard=_decode_shard(decode_field(document, "shard", str)),
+            # Of no job, so that `auto` is not the shard of the job that combines.
+            shard=parse_shard(decode_field(document, "shard", str), {}),
             version=decode_field(document, "imgsync", str),
             created_at=decode_field(document, "created_at", str),
             exit_code=decode_field(document, "exit_code", int),
@@ -91,11 +90,6 @@ def _encode(outcome: Outcome, record: RecordFacts | None) -> dict[str, Any]:
     return encode_outcome(outcome) | ({"record": asdict(record)} if record is not None else {})
 
 
-def _decode_shard(text: str) -> Shard:
-    # Not `auto`, which would be the shard of the job that combines.
-    return parse_shard(text, {}) if text != "auto" else parse_shard("", {})
-
-
 def _check(done: ShardOutcome) -> None:
     """
     Check values that the types leave open.
@@ -117,15 +111,25 @@ def _check(done: ShardOutcome) -> None:
         raise ValueError("the name of a registry is not one")
     _check_outcomes(done)
     for one in done.blobs:
-        if not all(map(is_digest, (*one.found, *one.missing))) or min((size for size in one.found.values() if size is not None), default=0) < 0:
-            raise ValueError(f"the blobs of {one.repository!r} are not digests with sizes")
+        check_found(one)
+
+
+def check_found(one: FoundBlobs) -> None:
+    """
+    Check the digests and sizes of blobs of one repository.
+
+    Raises:
+        ValueError: One is not what it says.
+    """
+    if not all(map(is_digest, (*one.found, *one.missing))) or min((size for size in one.found.values() if size is not None), default=0) < 0:
+        raise ValueError(f"the blobs of {one.repository!r} are not digests with sizes")
 
 
 def _check_outcomes(done: ShardOutcome) -> None:
     for outcome in done.outcomes:
         if outcome.digest is not None and not is_digest(outcome.digest):
             raise ValueError(f"{outcome.digest!r} is not a digest")
-        if outcome.crc32 is not None and not (len(outcome.crc32) == _CRC32_DIGITS and _HEX.issuperset(outcome.crc32)):
+        if outcome.crc32 is not None and not is_crc32(outcome.crc32):
             raise ValueError(f"{outcome.crc32!r} is not a crc32")
     for facts in done.records.values():
         if parse_timestamp(facts.applied_at) is None:

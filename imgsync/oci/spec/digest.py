@@ -12,6 +12,9 @@ from imgsync.errors import ContentMismatchError, UnsupportedContentError
 # tools a looser check let digests escape into other paths (CVE-2024-3727).
 _DIGEST = re.compile(r"(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})")
 
+# As state, report and outcome write it.
+_CRC32 = re.compile(r"[0-9a-f]{8}")
+
 # The longest digest; an invalid one is cut to this length in errors.
 _MAX_LENGTH = 135
 
@@ -19,6 +22,11 @@ _MAX_LENGTH = 135
 def is_digest(text: str) -> bool:
     """Return whether *text* is a canonical sha256 or sha512 digest."""
     return _DIGEST.fullmatch(text) is not None
+
+
+def is_crc32(text: str) -> bool:
+    """Return whether *text* is a crc32 of eight digits."""
+    return _CRC32.fullmatch(text) is not None
 
 
 def require_digest(text: object) -> str:
