@@ -149,9 +149,9 @@ def open_session(
     log = _configure_log(settings, common, stream, ci_log)
     stop = Stop()
     before_exit: list[Callable[[], None]] = []
-    restore_signals = _do_nothing
+    signals = contextlib.ExitStack()
     if handles_signals:
-        restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), lambda: _exit_now(stream, log, before_exit))
+        signals.callback(handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), lambda: _exit_now(stream, log, before_exit)))
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
@@ -167,12 +167,8 @@ def open_session(
         # Before the signals are restored: a slow reader of stderr must not make the process deaf to Ctrl-C.
         ci_log.end_group()
         stream.wait_until_drained()
-        restore_signals()
+        signals.close()
         thread.close()
-
-
-def _do_nothing() -> None:
-    """Do nothing: no signal handler was set."""
 
 
 def _limit_opening(stop: Stop, seconds: float | None) -> Callable[[], None]:

@@ -37,8 +37,7 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
         return 0
     targets = {target for mirror in config.mirrors for target in mirror.destinations}
     counts = (format_count(len(config.files), "file"), format_count(len(config.mirrors), "mirror"), format_count(len(targets), "destination"))
-    result = format_count(len(config.warnings), "warning") if config.warnings else "all good"
-    if is_part:
-        result = f"{result.replace('all good', 'valid')}; `imgsync plan` checks whether the registry has what --only names"
-    print_line(f"{', '.join(counts)}: {result}.")
+    good, unchecked = ("valid", "; `imgsync plan` checks whether the registry has what --only names") if is_part else ("all good", "")
+    result = format_count(len(config.warnings), "warning") if config.warnings else good
+    print_line(f"{', '.join(counts)}: {result}{unchecked}.")
     return 0
