@@ -45,7 +45,6 @@ def test_two_workers_send_what_one_process_sends(fleet):
     assert all("Traceback" not in one.stderr for one in ended)
 
 
-@pytest.mark.only_nightly  # A coordinator without workers once did not end within 120 s; the cause is open.
 @pytest.mark.row("GIT-16")
 def test_queues_hold_no_credential(fleet):
     """Read raw, with the logins of two registries in the settings."""
@@ -101,7 +100,6 @@ def test_forged_messages_do_nothing_and_are_counted(fleet):
     assert "stolen" not in "".join(event.get("destination", "") for event in worker.logs)
 
 
-@pytest.mark.only_nightly  # A coordinator without workers once did not end within 120 s; the cause is open.
 @pytest.mark.row("GIT-15")
 def test_poison_ends_in_the_dead_queue_and_in_the_report(fleet):
     """A batch that every worker dies of, as the broker counts."""
@@ -109,7 +107,7 @@ def test_poison_ends_in_the_dead_queue_and_in_the_report(fleet):
     fleet.declare()
     running = fleet.lab.start("apply", *fleet.options)
     wait_for(lambda: fleet.broker.count(fleet.queue) > 0)
-    kept = _kill_by_delivery(fleet)
+    kept = _kill_by_delivery(fleet, running)
 
     ended = finish(running, timeout=120)
 
@@ -182,13 +180,15 @@ def _forge(fleet) -> dict[str, object]:
         running.communicate()
 
 
-def _kill_by_delivery(fleet) -> int:
-    """Take each batch and drop the connection, as a worker does that dies."""
+def _kill_by_delivery(fleet, running) -> int:
+    """Take each batch and drop the connection, as a worker does that dies, until the coordinator ends."""
     deaths = 0
-    for _ in range(30):
+
+    def has_ended() -> bool:
+        nonlocal deaths
         with fleet.broker.connect() as connection:
-            if connection.default_channel.basic_get(fleet.queue) is not None:
-                deaths += 1
-        if fleet.broker.count(fleet.queue) == 0 and deaths > 5:
-            break
+            deaths += connection.default_channel.basic_get(fleet.queue) is not None
+        return running.poll() is not None
+
+    wait_for(has_ended)
     return deaths
