@@ -156,9 +156,13 @@ class Coordinator:
 
     def _is_stopped(self, link: OpenLink, dispatch: Dispatch) -> bool:
         """Return whether nothing runs any more, or no time is left."""
-        if self._purged is None:
-            self._purged = link.purge()
-        return self._stop.is_cancelled or dispatch.out_count <= self._purged
+        purged = self._purge(link) if self._purged is None else self._purged
+        return self._stop.is_cancelled or dispatch.out_count <= purged
+
+    def _purge(self, link: OpenLink) -> int:
+        """Remove the batches that wait; return how many were removed in all."""
+        self._purged = (self._purged or 0) + link.purge()
+        return self._purged
 
     def _count_workers(self, link: OpenLink, dispatch: Dispatch) -> None:
         now = time.monotonic()
@@ -171,7 +175,10 @@ class Coordinator:
         elif now - self._alone_since > _SILENT_SECONDS:
             self._log.warning("fleet.alone", broker=self._link.address, hint="start workers: imgsync worker --broker URL")
             self._alone_since = now
-        if not waiting and not self._stop.is_closed:
+        if waiting and self._stop.is_closed:
+            # A worker had begun them, and died since.
+            self._purge(link)
+        elif not waiting and not self._stop.is_closed:
             for batch in dispatch.take_overdue(workers=self._workers, now=now):
                 self._log.warning("batch.repeated", batch=batch.id, attempt=batch.attempt)
                 self._publish(link, batch)

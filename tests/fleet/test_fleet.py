@@ -116,6 +116,27 @@ def test_poison_ends_in_the_dead_queue_and_in_the_report(fleet):
     assert kept >= 1
 
 
+def test_batch_of_a_worker_that_died_after_a_stop_is_not_awaited(fleet):
+    """It is in the queue again, and nobody is left to take it."""
+    fleet.push(2, base=0)
+    fleet.declare()
+    running = fleet.lab.start("apply", *fleet.options, "--grace", "10m")
+    try:
+        wait_for(lambda: fleet.broker.count(fleet.queue) == 2)
+        with fleet.broker.connect() as connection:
+            while connection.default_channel.basic_get(fleet.queue) is not None:
+                pass
+            # Once this one is gone, the coordinator has removed what waits.
+            fleet.broker.put(fleet.queue, b"{}")
+            wait_for(lambda: fleet.broker.count(fleet.queue) == 1)
+            running.send_signal(signal.SIGTERM)
+            wait_for(lambda: fleet.broker.count(fleet.queue) == 0)
+    finally:
+        ended = finish(running, timeout=60)
+
+    assert ended.code == 75, ended.stderr
+
+
 def test_killed_worker_loses_nothing(fleet):
     """What it had begun is delivered again, and ends once in the report."""
     fleet.push(8)
