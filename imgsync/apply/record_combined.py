@@ -7,22 +7,20 @@ gave a blob is not believed, so a mount still needs proof.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from imgsync.apply.combine import Combined
 from imgsync.apply.report import Outcome, Result
-from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts
+from imgsync.apply.shard_outcome import RecordFacts
 from imgsync.apply.state_writer import StateWriter
 from imgsync.apply.tag_owner import TagOwners
 from imgsync.config.model import Config
-from imgsync.errors import StateError
-from imgsync.oci.spec.reference import parse_repository
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import PENDING, Action, Plan
 from imgsync.plan.resume import get_pushed_digest
-from imgsync.state import Record, SeenBlobs
+from imgsync.state import Record
 from imgsync.text.units import format_timestamp, parse_timestamp
 
 # A failed copy has a record if only its referrers are missing.
@@ -32,17 +30,13 @@ _UNFINISHED = frozenset({Result.FAILED, Result.REMAINING})
 
 def record_combined(plan: Plan, combined: Combined, config: Config, context: PlanContext) -> None:
     """Write records, blobs and first sights; errors become log lines."""
-    mirrors = {mirror.name: mirror for mirror in config.mirrors}
     maker = RecordMaker(plan, config, context)
-    writer = StateWriter(mirrors, maker.owners, context)
+    writer = maker.writer
     outcomes = combined.report.outcomes
     # As a run does: what began and did not end may have changed the destination.
     writer.mark_unconfirmed(outcome.change for outcome in outcomes if outcome.result in _UNFINISHED)
     records = [record for outcome in outcomes if (record := maker.make(outcome, combined.records, now=context.now)) is not None]
-    try:
-        context.state.put(records, blobs=list(_locate(combined.blobs)), lost=list(_list_missing(combined.blobs)))
-    except StateError as error:
-        context.log.warning("state.degraded", reason=error.message)
+    writer.write_found(combined.blobs, records)
     for outcome in outcomes:
         if outcome.result is Result.DELETED and (known := writer.record(outcome.change)) is not None and known.digest == outcome.change.destination_digest:
             writer.remove(outcome.change)
@@ -62,7 +56,8 @@ class RecordMaker:
         self._context = context
         self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
         self._copies = {change.destination for change in plan.copies}
-        self.owners = TagOwners(config)
+        self._owners = TagOwners(config)
+        self.writer = StateWriter(self._mirrors, self._owners, context)
 
     def make(self, outcome: Outcome, facts: Mapping[str, RecordFacts], *, now: datetime) -> Record | None:
         """Return the record of a copy, None if nothing shows it."""
@@ -80,11 +75,11 @@ class RecordMaker:
             source_digest=change.source_digest or "",
             selection=self._context.policy.describe_settings(self._mirrors[change.mirror], change.source.repository),
             applied_at=_limit_moment(fact.applied_at, self._plan, now),
-            mirror=self.owners.name_pusher(change),
+            mirror=self._owners.name_pusher(change),
         )
         if outcome.result is Result.KEPT and known is not None and known.digest == pushed:
             # Recorded by another run, which pushed it or found it there.
-            return replace(record, applied_at=known.applied_at, mirror=self.owners.find(change, known))
+            return replace(record, applied_at=known.applied_at, mirror=self._owners.find(change, known))
         if known is not None and known.digest != record.digest and known.applied_at > record.applied_at:
             # Another run pushed something else later: only the destination knows.
             return known.tainted
@@ -105,17 +100,3 @@ def _limit_moment(text: str, plan: Plan, now: datetime) -> str:
     moment, planned = parse_timestamp(text), parse_timestamp(plan.created_at)
     is_possible = moment is not None and planned is not None and planned <= moment <= now
     return text if is_possible else format_timestamp(now, milliseconds=True)
-
-
-def _locate(found: tuple[FoundBlobs, ...]) -> Iterator[SeenBlobs]:
-    for one in found:
-        if one.found:
-            repository = parse_repository(one.repository)
-            yield SeenBlobs(repository.registry, repository.path, "", one.found)
-
-
-def _list_missing(found: tuple[FoundBlobs, ...]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    for one in found:
-        if one.missing:
-            repository = parse_repository(one.repository)
-            yield repository.registry, repository.path, one.missing

@@ -14,6 +14,7 @@ from imgsync.apply.tag_owner import TagOwners
 from imgsync.apply.unchanged_tags import UnchangedTags
 from imgsync.config.model import Mirror
 from imgsync.errors import StateError
+from imgsync.oci.spec.reference import parse_repository
 from imgsync.plan.context import PlanContext
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Change, Plan
@@ -21,6 +22,7 @@ from imgsync.state import Record, SeenBlobs
 
 if TYPE_CHECKING:
     from imgsync.apply.copy_change import FinishedChange
+    from imgsync.apply.shard_outcome import FoundBlobs
 
 
 class StateWriter:
@@ -62,6 +64,15 @@ class StateWriter:
             blobs=[blobs for one in finished for blobs in _locate_blobs(one)],
             lost=[_locate_missing(one) for one in finished if one.missing],
             referrers=[note for one in finished for note in self._summarize(one)],
+        )
+
+    def write_found(self, found: Sequence[FoundBlobs], records: Sequence[Record] = ()) -> None:
+        """Write what other machines found and pushed."""
+        # Without a source: which one gave a blob is not believed.
+        self._put(
+            records,
+            blobs=[SeenBlobs(*_split(one), "", one.found) for one in found if one.found],
+            lost=[(*_split(one), one.missing) for one in found if one.missing],
         )
 
     def begin_unchanged(self) -> UnchangedTags:
@@ -117,6 +128,11 @@ class StateWriter:
             self._state.put(records, blobs=blobs, lost=lost, referrers=referrers, seen=held)
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)
+
+
+def _split(found: FoundBlobs) -> tuple[str, str]:
+    repository = parse_repository(found.repository)
+    return repository.registry, repository.path
 
 
 def _locate_blobs(finished: FinishedChange) -> Iterator[SeenBlobs]:

@@ -29,7 +29,6 @@ from imgsync.fleet.make_batch import BatchMaker
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Change, Plan
 from imgsync.plan.shards import Partition
-from imgsync.state import SeenBlobs
 from imgsync.system.dataclass import dataclass
 
 _POLL_SECONDS = 0.25
@@ -241,10 +240,9 @@ class Coordinator:
         self._log.info(
             "batch.answered", batch=answer.batch, worker=answer.worker, changes=len(answer.done.outcomes), seconds=answer.done.seconds, refused=answer.refused
         )
-        # Shared blobs are of no image. Others are recorded with their images.
-        found = [(one.repository.partition("/"), one.found) for one in accepted.blobs if not accepted.outcomes and one.found]
-        if found:
-            self._context.state.put([], blobs=[SeenBlobs(registry, path, "", sizes) for (registry, _, path), sizes in found])
+        if self._records is not None and not accepted.outcomes:
+            # Shared blobs are of no image. Others are recorded with their images.
+            self._records.writer.write_found(accepted.blobs)
 
     def _finish(self, accepted: Accepted) -> list[FinishedChange]:
         """Return the outcomes with records, and blobs once per repository."""
