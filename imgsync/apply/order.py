@@ -6,12 +6,21 @@ Pure: no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.model import Change
 
 # The changes of one source tag, all of its destinations together.
 Group = Sequence[Change]
+
+
+def group_by_source(changes: Iterable[Change]) -> list[Group]:
+    """Return *changes* in groups, in the order in which these begin."""
+    groups: dict[tuple[str, Reference, str | None], list[Change]] = {}
+    for change in changes:
+        groups.setdefault((change.mirror, change.source, change.source_digest), []).append(change)
+    return list(groups.values())
 
 
 class ChangeOrder:

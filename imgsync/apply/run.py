@@ -16,7 +16,7 @@ from imgsync.apply.gone import list_gone
 from imgsync.apply.listener import ProgressListener
 from imgsync.apply.log_outcome import log_outcome, log_unchanged
 from imgsync.apply.options import RunOptions
-from imgsync.apply.order import ChangeOrder, Group
+from imgsync.apply.order import ChangeOrder, Group, group_by_source
 from imgsync.apply.report import KeptOutcomes, Outcome, Report, Result, make_unchanged_outcome
 from imgsync.apply.state_writer import StateWriter
 from imgsync.apply.submit_change import LARGE_BYTES_AT_ONCE, submit_change
@@ -176,14 +176,11 @@ class _Run:
 
     def _submit_rest(self, plan: Plan, remote: Sequence[Change]) -> None:
         """Submit what was not submitted early, and is not *remote*."""
-        groups: dict[tuple[str, Reference, str | None], list[Change]] = {}
-        elsewhere = {change.destination for change in remote}
-        for change in plan.copies:
-            if change.destination not in self._submitted and change.destination not in elsewhere:
-                groups.setdefault((change.mirror, change.source, change.source_digest), []).append(change)
+        elsewhere = self._submitted.keys() | {change.destination for change in remote}
+        rest = group_by_source(change for change in plan.copies if change.destination not in elsewhere)
         # The groups still held are among these.
         self._order.release()
-        self._submit(self._order.sort(list(groups.values())))
+        self._submit(self._order.sort(rest))
 
     def _submit(self, groups: Sequence[Group]) -> None:
         self._state.mark_unconfirmed(change for group in groups for change in group)

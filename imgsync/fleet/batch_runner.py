@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from imgsync.apply.collector import Collector
 from imgsync.apply.copy_change import ChangeRunner, ChangeTask, FinishedChange, make_known_blobs
 from imgsync.apply.copy_shared import list_blob_errors, sum_shared
 from imgsync.apply.options import RunOptions
+from imgsync.apply.order import group_by_source
 from imgsync.apply.report import Outcome, Result
 from imgsync.apply.shard_outcome import ShardOutcome
 from imgsync.apply.shard_part import ShardPart
@@ -32,10 +33,10 @@ from imgsync.errors import ImgsyncError
 from imgsync.filters.globs import compile_glob
 from imgsync.fleet.check_batch import check_batch
 from imgsync.fleet.quiet import QuietListener
-from imgsync.oci.spec.reference import Reference, Repository, parse_repository
+from imgsync.oci.spec.reference import Repository, parse_repository
 from imgsync.plan.content import SharedBlob
 from imgsync.plan.context import PlanContext
-from imgsync.plan.model import COPIES, Action, Change, Plan
+from imgsync.plan.model import Action, Change, Plan
 from imgsync.plan.refusal import IMMUTABLE
 from imgsync.plan.resume import get_pushed_digest, keep_applied
 from imgsync.plan.safety import SafetyLimits
@@ -183,9 +184,8 @@ class _Work:
             plan = keep_applied(plan, self._config, self.context)
         limit = max(mirror.concurrency.queries for mirror in self._mirrors.values())
         settled = {outcome.change.destination: outcome for outcome in map_unordered(self._settle, plan.changes, limit=limit) if outcome is not None}
-        waiting = [change for change in plan.changes if change.destination not in settled]
         workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._runner.run, limit=1, max_weight=LARGE_BYTES_AT_ONCE, stop=self.context.stop)
-        for group in _group(waiting):
+        for group in group_by_source(change for change in plan.copies if change.destination not in settled):
             registries = frozenset(change.destination.repository.registry for change in group)
             for change in group:
                 submit_change(workers, ChangeTask(change, registries), self._mirrors[change.mirror])
@@ -229,12 +229,3 @@ def refuse_batch(batch: Batch, error: ImgsyncError, *, worker: str) -> Answer:
     """Return the answer to a *batch* of which nothing is done."""
     done = ShardOutcome(batch.plan_id, batch.run, WHOLE, imgsync.__version__, format_timestamp(datetime.now(UTC)), error.exit_code)
     return Answer(batch.run, batch.id, worker, done, refused="; ".join(filter(None, (error.message, error.hint))))
-
-
-def _group(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    """Yield the copies of one image together."""
-    groups: dict[tuple[str, Reference, str | None], list[Change]] = {}
-    for change in changes:
-        if change.action in COPIES:
-            groups.setdefault((change.mirror, change.source, change.source_digest), []).append(change)
-    yield from groups.values()
