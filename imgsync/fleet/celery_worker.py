@@ -20,7 +20,7 @@ from kombu import Exchange, Queue
 
 from imgsync.apply.batch import MESSAGE_BYTES
 from imgsync.fleet.broker_login import CONNECT_SECONDS, HEARTBEAT_SECONDS, BrokerLogin
-from imgsync.fleet.queues import QueueNames, declare_queues
+from imgsync.fleet.queues import QueueNames, declare_queues, publish
 from imgsync.system.dataclass import dataclass
 
 _TASK = "imgsync.batch"
@@ -156,7 +156,4 @@ def _publish(app: Celery, queue: str, text: str) -> None:
     """Publish *text* and wait until the broker has it."""
     with app.connection_for_write() as connection:
         connection.ensure_connection(max_retries=3, interval_start=0.5, timeout=CONNECT_SECONDS)
-        producer = connection.Producer(serializer=None)
-        producer.publish(
-            text.encode(), exchange="", routing_key=queue, content_type="application/json", content_encoding="utf-8", delivery_mode=2, mandatory=True
-        )
+        publish(connection.Producer(serializer=None), queue, text.encode())

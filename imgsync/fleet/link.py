@@ -18,7 +18,7 @@ from kombu import Connection, Consumer, Producer
 from kombu.entity import Queue
 
 from imgsync.fleet.broker_login import CONNECT_SECONDS, HEARTBEAT_SECONDS, BrokerLogin
-from imgsync.fleet.queues import QueueNames, declare_queues
+from imgsync.fleet.queues import QueueNames, declare_queues, publish
 from imgsync.system.dataclass import dataclass
 
 _PREFETCH = 32
@@ -107,9 +107,7 @@ class OpenLink:
 
     def publish(self, body: bytes) -> None:
         """Publish a batch and wait until the broker has it."""
-        self._producer.publish(
-            body, exchange="", routing_key=self._names.work, content_type="application/json", content_encoding="utf-8", delivery_mode=2, mandatory=True
-        )
+        publish(self._producer, self._names.work, body)
 
     def wait(self, seconds: float) -> Message | None:
         """Return the next message that came within *seconds*, if any."""

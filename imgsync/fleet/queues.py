@@ -39,6 +39,12 @@ class QueueNames:
         return {self.dead: dict(_QUORUM), self.results: dict(_QUORUM), self.work: work}
 
 
+def publish(producer: Any, queue: str, body: bytes) -> None:
+    """Publish *body* to *queue*, to be kept on disk."""
+    # As the producer's connection is set up, it waits until the broker has it. What has no queue is an error.
+    producer.publish(body, exchange="", routing_key=queue, content_type="application/json", content_encoding="utf-8", delivery_mode=2, mandatory=True)
+
+
 def declare_queues(channel: Any, names: QueueNames) -> None:
     """Declare the durable queues; those that exist stay as they are."""
     for name, arguments in names.arguments.items():
