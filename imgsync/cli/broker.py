@@ -33,7 +33,7 @@ def find_broker(written: str, settings: BrokerSettings, *, is_argument: bool) ->
         raise UsageError("registries.yaml names no broker", hint="add `broker: {url: amqps://HOST/VHOST}`, or name it with --broker URL")
     try:
         parts = urlsplit(url)
-        port = parts.port
+        parts.port  # noqa: B018 - it raises for what is not a number
     except ValueError as error:
         raise UsageError("the broker's URL is not valid", hint="write amqps://HOST:PORT/VHOST") from error
     if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
@@ -49,9 +49,7 @@ def find_broker(written: str, settings: BrokerSettings, *, is_argument: bool) ->
         return BrokerLogin(url, settings.tls)
     password = login.password.reveal()
     get_redaction().hide([password])
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    place = host if port is None else f"{host}:{port}"
-    return BrokerLogin(f"{parts.scheme}://{quote(login.username, safe='')}:{quote(password, safe='')}@{place}{parts.path}", settings.tls)
+    return BrokerLogin(f"{parts.scheme}://{quote(login.username, safe='')}:{quote(password, safe='')}@{parts.netloc}{parts.path}", settings.tls)
 
 
 def is_on_command_line(name: str) -> bool:

@@ -63,8 +63,8 @@ class BatchRunner:
             worker: The name of this worker.
             throttles: Counts rate-limit responses by registry.
         """
-        self._config = config
-        self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
+        self.config = config
+        self.mirrors = {mirror.name: mirror for mirror in config.mirrors}
         self._owners = TagOwners(config)
         self._context = context
         self._worker = worker
@@ -84,7 +84,7 @@ class BatchRunner:
         """
         began = time.monotonic()
         try:
-            check_batch(batch, self._config, now=datetime.now(UTC))
+            check_batch(batch, self.config, now=datetime.now(UTC))
         except ImgsyncError as error:
             return refuse_batch(batch, error, worker=self._worker)
         self._learn(batch)
@@ -137,12 +137,7 @@ class BatchRunner:
 
     def make_change_runner(self, context: PlanContext, options: RunOptions) -> ChangeRunner:
         """Return what copies the images of one batch."""
-        return ChangeRunner(self._mirrors, self._owners, context, options=options, listener=QuietListener(), known_blobs=self._known)
-
-    @property
-    def config(self) -> Config:
-        """Return the declarations and settings of this machine."""
-        return self._config
+        return ChangeRunner(self.mirrors, self._owners, context, options=options, listener=QuietListener(), known_blobs=self._known)
 
 
 class _Work:
@@ -154,7 +149,7 @@ class _Work:
         self._batch = batch
         self._is_repeated = is_repeated
         self._config = owner.config
-        self._mirrors = {mirror.name: mirror for mirror in owner.config.mirrors}
+        self._mirrors = owner.mirrors
         limits = TimeLimits(began, run_seconds=batch.budget_seconds, grace_seconds=_GRACE_SECONDS)
         part = ShardPart(WHOLE, self._list_blobs(), self._list_homes(), self._list_filled(), self.collector.add_changes, self.collector.add_blob)
         self._runner = owner.make_change_runner(context, RunOptions(limits, SafetyLimits(), shard=part))

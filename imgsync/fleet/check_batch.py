@@ -18,7 +18,6 @@ from imgsync.text.units import format_timestamp, parse_timestamp
 
 _SAME = "give every machine the same mirrors.d"
 
-
 # A batch waits for a worker, then has its budget. What is older may be a message sent again by others, and would move tags back.
 _MOST_AGE = timedelta(hours=2)
 _CLOCKS = timedelta(minutes=5)
