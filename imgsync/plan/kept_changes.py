@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import functools
 import heapq
-import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from imgsync.filters.natural_order import make_natural_key
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.model import Action, Change
 from imgsync.system.dataclass import dataclass
+from imgsync.system.packed_rows import pack_rows, unpack_rows
 
 # How many changes are sorted at once, and how many are unpacked at once.
 _RUN = 4096
 _BLOCK = 128
-# The fastest: digests do not become smaller, and the rest nearly vanishes.
-_LEVEL = 1
 # All but those of the references, and what is the same for all.
 _FIELDS = tuple(name for name in Change.__slots__ if name not in {"action", "mirror", "source", "destination"})
 
@@ -107,14 +104,14 @@ def _group_overlapping(runs: Iterable[_Run]) -> Iterator[Sequence[_Run]]:
             yield group
             group = []
         group.append(run)
-        last = max(last, run.last) if len(group) > 1 else run.last
+        last = max(last, run.last)
     if group:
         yield group
 
 
 def _pack_block(changes: Iterable[Change]) -> bytes:
-    # Lists of texts and numbers: references are put together again, since their text would have to be parsed.
-    return zlib.compress(json.dumps([_list_fields(change) for change in changes], separators=(",", ":")).encode(), _LEVEL)
+    # References are put together again, since their text would have to be parsed.
+    return pack_rows([_list_fields(change) for change in changes])
 
 
 def _list_fields(change: Change) -> list[object]:
@@ -127,7 +124,7 @@ def _list_fields(change: Change) -> list[object]:
 
 
 def _unpack_block(mirror: str, block: bytes) -> Iterator[Change]:
-    for fields in json.loads(zlib.decompress(block)):
+    for fields in unpack_rows(block):
         values = dict(zip(_FIELDS, fields[8:], strict=True))
         values["left_out"] = tuple(values["left_out"])
         yield Change(action=Action.KEEP, mirror=mirror, source=_join_reference(*fields[:4]), destination=_join_reference(*fields[4:8]), **values)

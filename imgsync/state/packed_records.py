@@ -6,22 +6,20 @@ As objects, a million records need a GiB; packed, a tenth. What a run changes is
 
 from __future__ import annotations
 
-import json
-import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import lru_cache
+from itertools import islice
 from sys import intern
 
 from imgsync.state.record import Record
 from imgsync.system.dataclass import dataclass
+from imgsync.system.packed_rows import pack_rows, unpack_rows
 
 # Records that are unpacked at once, and blocks that stay unpacked: planning reads in order.
 _BLOCK = 128
 _UNPACKED = 64
-# The fastest: digests do not become smaller, and the rest nearly vanishes.
-_LEVEL = 1
 _FIELDS = tuple(field.name for field in fields(Record))
 
 
@@ -102,7 +100,7 @@ class PackedRecords:
                     yield record
 
     def _unpack_block(self, number: int) -> dict[str, Record]:
-        return {row[0]: _make_record(*row) for row in json.loads(zlib.decompress(self._blocks.packed[number]))}
+        return {row[0]: _make_record(*row) for row in unpack_rows(self._blocks.packed[number])}
 
 
 def _make_record(
@@ -124,18 +122,9 @@ def _pack(records: Iterable[Record]) -> _Blocks:
     firsts: list[str] = []
     packed: list[bytes] = []
     count = 0
-    rows: list[list[object]] = []
-
-    def close() -> None:
-        if rows:
-            firsts.append(str(rows[0][0]))
-            packed.append(zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), _LEVEL))
-            rows.clear()
-
-    for record in records:
-        rows.append([getattr(record, name) for name in _FIELDS])
-        count += 1
-        if len(rows) == _BLOCK:
-            close()
-    close()
+    rows = ([getattr(record, name) for name in _FIELDS] for record in records)
+    while block := list(islice(rows, _BLOCK)):
+        firsts.append(block[0][0])
+        packed.append(pack_rows(block))
+        count += len(block)
     return _Blocks(firsts, packed, count)
