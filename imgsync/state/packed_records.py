@@ -6,11 +6,13 @@ As objects, a million records need a GiB; packed, a tenth. What a run changes is
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from itertools import islice
+from operator import attrgetter
 from sys import intern
 
 from imgsync.state.record import Record
@@ -20,6 +22,7 @@ from imgsync.system.packed_rows import pack_rows, unpack_rows
 # Records that are unpacked at once, and blocks that stay unpacked: planning reads in order.
 _BLOCK = 128
 _UNPACKED = 64
+_get_destination = attrgetter("destination")
 _FIELDS = tuple(field.name for field in fields(Record))
 
 
@@ -78,17 +81,9 @@ class PackedRecords:
 
     def iter_from(self, prefix: str = "") -> Iterator[Record]:
         """Yield the records whose destination starts with *prefix*, sorted."""
-        added = iter(sorted(destination for destination, record in self._changed.items() if record is not None and destination.startswith(prefix)))
-        following = next(added, None)
-        for record in self._iter_packed(prefix):
-            while following is not None and following <= record.destination:
-                yield self._changed[following]  # type: ignore[misc]  # only those with a record
-                following = next(added, None)
-            if record.destination not in self._changed:
-                yield record
-        while following is not None:
-            yield self._changed[following]  # type: ignore[misc]
-            following = next(added, None)
+        changed = [record for record in self._changed.values() if record is not None and record.destination.startswith(prefix)]
+        unchanged = (record for record in self._iter_packed(prefix) if record.destination not in self._changed)
+        return heapq.merge(unchanged, sorted(changed, key=_get_destination), key=_get_destination)
 
     def _iter_packed(self, prefix: str) -> Iterator[Record]:
         start = max(0, bisect_left(self._blocks.firsts, prefix) - 1)
