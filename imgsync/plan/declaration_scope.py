@@ -49,6 +49,14 @@ class DeclarationScope:
         """Return whether *destination* is below one of the mirror's destinations."""
         return is_allowed(self._prefixes, str(destination.repository))
 
+    def owns(self, pusher: str, source: Reference, destination: Reference) -> bool:
+        """
+        Return whether *destination*, which *pusher* wrote from *source*, is this mirror's.
+
+        A record of an earlier version has no pusher: then it is if the mirror can write it.
+        """
+        return pusher == self._mirror.name and self.has_place(destination) if pusher else self.can_write(source, destination)
+
     def can_write(self, source: Reference, destination: Reference) -> bool:
         """Return whether *source* goes to *destination*, if selected."""
         repository = source.repository

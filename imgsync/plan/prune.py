@@ -119,7 +119,7 @@ def _judge(mirrors: Sequence[MirrorDeletions], record: Record, source: Reference
     if tag is not None and any(name in one.mirror.tags.names for one in writers for name in (source.name, f"{source.tag}@{source.digest}")):
         # Declared by name: only the one who declared it stops it.
         return
-    deleters = [one for one in mirrors if _is_own(one, record, destination)] if record.mirror else writers
+    deleters = [one for one in mirrors if one.scope.owns(record.mirror, source, destination)]
     if not deleters:
         _note_unowned(mirrors, record, source, destination)
         return
@@ -134,11 +134,6 @@ def _judge(mirrors: Sequence[MirrorDeletions], record: Record, source: Reference
     for one in mirrors:
         if one.mirror.name in reasons.keys() - kept.keys():
             one.keep(destination, f"mirror {name} {f'pushed {THEM}' if name == record.mirror else 'can write the same destination'} and {why}")
-
-
-def _is_own(one: MirrorDeletions, record: Record, destination: Reference) -> bool:
-    """Return whether the mirror pushed *record*, and still has its destination."""
-    return one.mirror.name == record.mirror and one.scope.has_place(destination)
 
 
 def _note_unowned(mirrors: Sequence[MirrorDeletions], record: Record, source: Reference, destination: Reference) -> None:

@@ -205,8 +205,7 @@ class _Updater:
         """Return why the mirror did not push *record*, or ""."""
         if not record.applied_at or record.digest != change.destination_digest:
             return NOT_OURS
-        is_own = record.mirror == change.mirror if record.mirror else self._scopes[change.mirror].can_write(change.source, change.destination)
-        return "" if is_own else OTHER_MIRROR
+        return "" if self._scopes[change.mirror].owns(record.mirror, change.source, change.destination) else OTHER_MIRROR
 
     def _is_of_source(self, record: Record, change: Change) -> bool:
         """Return whether *record* is of the image that *change* copies."""
