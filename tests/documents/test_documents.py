@@ -75,7 +75,7 @@ def sealed(document: dict[str, Any]) -> bytes:
 @given(readable, st.booleans())
 def test_saved_plan_is_read_back(some, indented):
     """With any content, indented or not."""
-    assert read(written(some, indented=indented)) == some
+    assert read(written(some, indented=indented)) == replace(some, known_id=some.id)
 
 
 @given(readable)
@@ -364,8 +364,8 @@ def test_surrogate_in_a_file_name_is_kept():
     """A file name that is not UTF-8 still gives valid JSON."""
     some = plan(change(), mirrors=(replace(of_each_action().mirrors[0], file="mirrors.d/\udcff.yaml"),))
 
-    assert read(written(some)) == some
-    assert read(written(some, indented=True)) == some
+    assert read(written(some)) == replace(some, known_id=some.id)
+    assert read(written(some, indented=True)) == replace(some, known_id=some.id)
 
 
 DIGEST = "sha256:" + "a" * 64
