@@ -70,9 +70,11 @@ class Worker:
             self._stop = stop = Stop()
             if self._is_ending:
                 stop.request("the worker is ending", grace_seconds=0.0)
-            answer = runner.run(batch, stop=stop, is_repeated=is_repeated or batch.attempt > 1)
-            self._stop = None
-            self._idle_since = time.monotonic()
+            try:
+                answer = runner.run(batch, stop=stop, is_repeated=is_repeated or batch.attempt > 1)
+            finally:
+                self._stop = None
+                self._idle_since = time.monotonic()
             assert self._session is not None  # noqa: S101 - opened with the runner
             self._session.log.info("batch.done", batch=batch.id, changes=len(batch.changes), seconds=answer.done.seconds, refused=answer.refused)
             return _encode(get_redaction().clean_values(encode_answer(answer)))
