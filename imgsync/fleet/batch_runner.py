@@ -22,6 +22,7 @@ from imgsync.apply.order import group_by_source
 from imgsync.apply.report import Outcome, Result
 from imgsync.apply.shard_outcome import ShardOutcome
 from imgsync.apply.shard_part import ShardPart
+from imgsync.apply.state_writer import StateWriter
 from imgsync.apply.submit_change import LARGE_BYTES_AT_ONCE, submit_change
 from imgsync.apply.tag_owner import TagOwners
 from imgsync.apply.time_limits import TimeLimits
@@ -41,7 +42,6 @@ from imgsync.plan.refusal import IMMUTABLE
 from imgsync.plan.resume import get_pushed_digest, keep_applied
 from imgsync.plan.safety import SafetyLimits
 from imgsync.plan.shards import BlobHome
-from imgsync.state import SeenBlobs
 from imgsync.text.units import format_timestamp
 from imgsync.transfer import SharedBlobs
 
@@ -101,8 +101,7 @@ class BatchRunner:
             # What they name is read at the source.
             self._context.referrers.tags.learn(parse_repository(name), ((tag, "") for tag in tags))
         # Without a source: that this image's source has the blob, this worker finds out before it mounts it.
-        homes = [(parse_repository(one.repository), one.found) for one in batch.homes]
-        self._context.state.put([], blobs=[SeenBlobs(repository.registry, repository.path, "", found) for repository, found in homes])
+        StateWriter(self.mirrors, self._owners, self._context).write_found(batch.homes)
 
     def _sum_up(self, batch: Batch, work: _Work, outcomes: Sequence[Outcome], *, seconds: float) -> ShardOutcome:
         collector = work.collector
