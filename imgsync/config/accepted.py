@@ -21,6 +21,7 @@ import imgsync
 from imgsync.config.document import LOGIN, Document
 from imgsync.config.schema_files import read_schema
 from imgsync.errors import FileError
+from imgsync.system.own_files import has_own_writer
 
 FILE = "accepted-documents"
 _NEW = f"{FILE}.new"
@@ -131,7 +132,7 @@ def _open_own(path: str, is_kind: Callable[[int], bool], flags: int, *, folder: 
     opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
     try:
         found = os.fstat(opened)
-        if not is_kind(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        if not is_kind(found.st_mode) or not has_own_writer(found):
             raise PermissionError(f"others can write to {path}")
         yield opened
     finally:

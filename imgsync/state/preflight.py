@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 
 from imgsync.errors import StateError
+from imgsync.system.own_files import has_own_writer
 
 DATABASE = "cache.db"
 # File locks may not reach other machines here, and SQLite's shared memory does not.
@@ -45,7 +46,7 @@ def check_directory(directory: Path) -> None:
         raise StateError(f"cannot use {directory} as a state directory: {error.strerror}", hint="name another with --state") from error
     if not stat.S_ISDIR(found.st_mode):
         raise StateError(f"the state {directory} is not a directory", hint="name another with --state")
-    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    if not has_own_writer(found):
         raise StateError(f"others can write to {directory}", hint=f"chmod 700 {directory}, or name another with --state")
 
 
@@ -80,7 +81,7 @@ def check_files(directory: Path) -> None:
     """
     for part in list_database_files(directory):
         found = part.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not has_own_writer(found):
             raise DamagedError(f"{part.name} is not a regular file that only this user can write")
         if part.name.endswith("-journal"):
             raise DamagedError(f"unexpected file {part.name}")
