@@ -6,5 +6,5 @@ import os
 
 
 def has_own_writer(found: os.stat_result) -> bool:
-    """Return whether this user owns *found*, and no other can write to it."""
+    """Return whether this user owns *found* and alone can write it."""
     return found.st_uid == os.geteuid() and not found.st_mode & 0o022
