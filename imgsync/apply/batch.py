@@ -25,6 +25,17 @@ class BatchKind(StrEnum):
     CHANGES = "changes"
 
 
+class RefusedReason(StrEnum):
+    """Why a message of a fleet does nothing."""
+
+    IMPOSSIBLE = "impossible"
+    NOT_OURS = "not_ours"
+    OTHER_RUN = "other_run"
+    REPEATED = "repeated"
+    TOO_LARGE = "too_large"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class BatchBlob:
     """A blob to copy to its home, the repository of `change`."""

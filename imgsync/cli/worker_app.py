@@ -119,11 +119,15 @@ class Worker:
         return self._runner
 
     def _open_session(self, key: tuple[str, int]) -> Session:
+        earlier = self._session
         self.close()
         common = CommonOptions(None, None, log_level=self._options["log_level"], log_format=self._options["log_format"], progress=False)
         self._open = contextlib.ExitStack()
         settings = share_settings(self._config, key[1])
         self._session = self._open.enter_context(open_session(settings, common, read_only=True, pushes=True, handles_signals=False))
+        if earlier is not None:
+            # A new run, or another number of workers, does not give a registry more requests at once.
+            self._session.registries.follow(earlier.registries)
         self._key = key
         return self._session
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from imgsync.apply.batch import MESSAGE_BYTES, Answer, Batch
+from imgsync.apply.batch import MESSAGE_BYTES, Answer, Batch, RefusedReason
 from imgsync.apply.copy_change import FinishedChange
 from imgsync.apply.record_combined import RecordMaker
 from imgsync.apply.report import Outcome, Result, SharedCopies, add_shared
@@ -206,10 +206,10 @@ class Coordinator:
         try:
             accepted = self._read(message, dispatch)
         except (UsageError, RefusedMessageError) as error:
-            reason = str(error) if isinstance(error, RefusedMessageError) else "not_ours"
+            reason = error.reason if isinstance(error, RefusedMessageError) else RefusedReason.NOT_OURS
             dispatch.sums.refused[reason] += 1
             detail = error.message if isinstance(error, UsageError) else ""
-            self._log.warning("message.refused", reason=reason, is_dead=message.is_dead, detail=self._clean(detail)[:200])
+            self._log.warning("message.refused", reason=reason.value, is_dead=message.is_dead, detail=self._clean(detail)[:200])
             return []
         if accepted.done is not None:
             self._adapt_window(accepted)
@@ -220,12 +220,12 @@ class Coordinator:
 
     def _read(self, message: Message, dispatch: Dispatch) -> Accepted:
         if len(message.body) > MESSAGE_BYTES:
-            raise RefusedMessageError("too_large")
+            raise RefusedMessageError(RefusedReason.TOO_LARGE)
         document = _parse(message.body)
         if message.is_dead:
             run, number = document.get("run"), document.get("id")
             if not isinstance(run, str) or not run.isascii() or type(number) is not int:
-                raise RefusedMessageError("not_ours")
+                raise RefusedMessageError(RefusedReason.NOT_OURS)
             return dispatch.accept_dead(run, number)
         return dispatch.accept(self._codec.decode(document))
 
@@ -271,7 +271,7 @@ def _parse(body: bytes) -> dict[str, object]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise RefusedMessageError("not_ours") from error
+        raise RefusedMessageError(RefusedReason.NOT_OURS) from error
     if not isinstance(document, dict):
-        raise RefusedMessageError("not_ours")
+        raise RefusedMessageError(RefusedReason.NOT_OURS)
     return document

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
-from imgsync.apply.batch import Answer, Batch
+from imgsync.apply.batch import Answer, Batch, RefusedReason
 from imgsync.apply.combine import find_impossible, set_planned
 from imgsync.apply.report import Outcome, Result, SharedCopies
 from imgsync.apply.shard_outcome import FoundBlobs
@@ -59,7 +59,12 @@ class Sums:
 
 
 class RefusedMessageError(Exception):
-    """A message that does nothing; its text is the reason."""
+    """A message that does nothing, and why."""
+
+    def __init__(self, reason: RefusedReason) -> None:
+        """Say *reason* in the log and in the metrics."""
+        super().__init__(reason.value)
+        self.reason = reason
 
 
 class Dispatch:
@@ -126,9 +131,9 @@ class Dispatch:
         repositories = {str(destination.repository) for destination in changes}
         mirrors = {change.mirror for change in changes.values()}
         if len({one.change.destination for one in outcomes}) < len(outcomes) or not repositories.issuperset(one.repository for one in answer.done.blobs):
-            raise RefusedMessageError("impossible")
+            raise RefusedMessageError(RefusedReason.IMPOSSIBLE)
         if not mirrors.issuperset([*(one.mirror for one in answer.done.shared), *(one.mirror for one in answer.done.errors)]):
-            raise RefusedMessageError("impossible")
+            raise RefusedMessageError(RefusedReason.IMPOSSIBLE)
         del self._out[answer.batch]
         self._add(answer)
         if answer.refused and not out.part.blobs:
@@ -149,10 +154,10 @@ class Dispatch:
 
     def _find(self, run: str, number: int) -> _Out:
         if not secrets.compare_digest(run, self.run):
-            raise RefusedMessageError("other_run")
+            raise RefusedMessageError(RefusedReason.OTHER_RUN)
         out = self._out.get(number)
         if out is None:
-            raise RefusedMessageError("repeated" if 0 < number <= self._number else "unknown")
+            raise RefusedMessageError(RefusedReason.REPEATED if 0 < number <= self._number else RefusedReason.UNKNOWN)
         return out
 
     def _make(self, number: int, out: _Out, workers: int) -> Batch:
@@ -188,5 +193,5 @@ def _check_outcome(outcome: Outcome, changes: Mapping[Reference, Change]) -> Out
     """Return *outcome* with the change of the plan."""
     change = changes.get(outcome.change.destination)
     if change is None or find_impossible(outcome, change):
-        raise RefusedMessageError("impossible")
+        raise RefusedMessageError(RefusedReason.IMPOSSIBLE)
     return set_planned(outcome, change)

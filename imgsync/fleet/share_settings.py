@@ -16,6 +16,14 @@ def share_settings(config: Config, workers: int) -> RegistriesConfig:
 
 
 def _share(settings: RegistrySettings, workers: int) -> RegistrySettings:
-    rate = None if settings.rate is None else (settings.rate[0], settings.rate[1] * workers)
     # A worker without a connection could do nothing.
-    return replace(settings, rate=rate, connections=max(1, settings.connections // workers))
+    return replace(settings, rate=settings.rate and _share_rate(*settings.rate, workers), connections=max(1, settings.connections // workers))
+
+
+def _share_rate(requests: int, seconds: float, workers: int) -> tuple[int, float]:
+    """Return a rate of which *workers* times fit into each window."""
+    if requests >= workers:
+        # A longer window instead would let all workers send at its beginning.
+        return requests // workers, seconds
+    # One request is the least. Then the rate holds on average, and at once each worker may send one.
+    return 1, seconds * -(-workers // requests)

@@ -110,6 +110,11 @@ class Registries:
         registries = {registry: transport.requests for (registry, side), transport in self._transports.items() if side == origin}
         return registries | {url: session.transport.requests for (_, side, url), session in self._apis.items() if side == origin}
 
+    def follow(self, earlier: Registries) -> None:
+        """Count what *earlier* sent against the rates of this one."""
+        for registry, limit in earlier._rate_limits.items():
+            self._get_rate_limit(registry).follow(limit)
+
     def get_pull_quota(self, registry: str) -> PullQuota | None:
         """Return the pulls left at *registry*, if known."""
         rate_limit = self._rate_limits.get(registry)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from imgsync import __version__
+from imgsync.apply.batch import RefusedReason
 from imgsync.apply.report import Report, Result
 from imgsync.render.mirror_sections import merge_names
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 _RESULTS = (Result.COPIED, Result.KEPT, Result.HELD, Result.REFUSED, Result.FAILED, Result.DELETED, Result.REMAINING)
-# Why a message of a fleet does nothing.
-REFUSED_REASONS = ("impossible", "not_ours", "other_run", "repeated", "too_large", "unknown")
 _BLOBS = ("copied", "mounted", "present")
 
 
@@ -120,7 +119,7 @@ def _add_fleet(registry: CollectorRegistry, refused_messages: Mapping[str, int])
     from prometheus_client import Gauge
 
     refused = Gauge("imgsync_fleet_refused_messages", "Messages of a fleet that did nothing in the last run.", ["reason"], registry=registry)
-    for reason in REFUSED_REASONS:
+    for reason in RefusedReason:
         refused.labels(reason).set(refused_messages.get(reason, 0))
 
 

@@ -61,6 +61,11 @@ class RateLimit:
         if error := self._make_blocked_error():
             raise error
 
+    def follow(self, earlier: RateLimit) -> None:
+        """Count what was sent under the *earlier* limit of the registry."""
+        self._sent.extend(earlier._sent)
+        self._blocked_until = earlier._blocked_until
+
     def _make_blocked_error(self) -> LimitReachedError | None:
         """Return an error if the registry blocks for over five minutes."""
         seconds = self._blocked_until - time.monotonic()
