@@ -37,6 +37,8 @@ _SETTINGS: dict[str, Any] = {
     "statistics": 0,
     "tag_index": 0,
     "sqlite_mmap_size": 0,
+    # diskcache's 32 MiB bring nothing: each row is read once.
+    "sqlite_cache_size": 512,
     "sqlite_journal_mode": "wal",
     "disk_min_file_size": 2**31,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from imgsync.state.packed_notes import PackedNotes
 from imgsync.state.packed_records import PackedRecords
 from imgsync.state.record import Record, decode, decode_note, encode
 from imgsync.state.registry_names import is_later, rename_record, rename_subject
@@ -14,7 +15,7 @@ class Rows:
 
     def __init__(self, rows: Iterable[tuple[str, str]], kinds: Iterable[str]) -> None:
         """Read *rows*, sorted by key, with notes of *kinds*."""
-        self.notes: dict[str, dict[str, str]] = {kind: {} for kind in kinds}
+        self.notes = {kind: PackedNotes() for kind in kinds}
         self.damaged = 0
         # Keys under which earlier versions stored what has another key now.
         self._renamed: dict[str, str] = {}
@@ -22,7 +23,7 @@ class Rows:
         self.records = PackedRecords(self._read_all(rows))
         for record in self._out_of_order:
             if is_later(record, self.records.get(record.destination)):
-                self.records.put(record)
+                self.records.put([record])
 
     def iter_renamed(self) -> Iterator[tuple[str, str | None]]:
         """Yield what to store under another key, None for the old key."""

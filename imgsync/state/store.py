@@ -16,10 +16,11 @@ import diskcache
 
 from imgsync.errors import StateError
 from imgsync.state.blob_note import BlobNote, SeenBlobs, parse_blob_note
+from imgsync.state.packed_notes import PackedNotes
 from imgsync.state.packed_records import PackedRecords
 from imgsync.state.record import Record, encode, encode_note
 from imgsync.state.rows import Rows
-from imgsync.state.snapshot import KINDS, Snapshot
+from imgsync.state.snapshot import KINDS, Snapshot, compare_snapshots
 from imgsync.text.units import format_count, parse_timestamp
 
 Result = TypeVar("Result")
@@ -54,7 +55,7 @@ class StateStore:
         self.is_persistent = persistent and cache is not None
         self._thread = thread
         self._records = PackedRecords()
-        self._notes: dict[str, dict[str, str]] = {kind: {} for kind in (*KINDS, _PULLED)}
+        self._notes = {kind: PackedNotes() for kind in (*KINDS, _PULLED)}
         # Whether an earlier run began to copy and never ended: blobs may be where no record says so.
         self.was_interrupted = False
         # Made when first needed: few runs ask.
@@ -64,7 +65,7 @@ class StateStore:
 
     def get(self, destination: str) -> Record | None:
         """Return the record of *destination*, if any."""
-        return self._records.get(destination)
+        return self._records.find(destination)
 
     def iter_records(self, prefix: str = "") -> Iterator[Record]:
         """Yield the records whose destination starts with *prefix*, sorted."""
@@ -96,7 +97,7 @@ class StateStore:
         Raises:
             StateError: They cannot be written; they still count for this run.
         """
-        self._records.update(records)
+        self._records.put(records)
         values: dict[str, str | None] = {record.destination: encode(record) for record in records}
         for registry, repository, digests in lost:
             for digest in digests:
@@ -219,7 +220,7 @@ class StateStore:
         Raises:
             StateError: The state cannot be written.
         """
-        known = [destination for destination in destinations if self._records.remove(destination)]
+        known = [destination for destination in destinations if self._records.pop(destination, None) is not None]
         gone = [f"{_GONE} {destination}" for destination in known if self._notes[_GONE].pop(destination, None) is not None]
         self._write(dict.fromkeys([*known, *gone]))
         return len(known)
@@ -235,16 +236,9 @@ class StateStore:
         Raises:
             StateError: They cannot be written; they still count for this run.
         """
-        before, values = self.snapshot(), dict[str, str | None]()
-        for destination in before.records.keys() | snapshot.records.keys():
-            record = snapshot.records.get(destination)
-            if record != before.records.get(destination):
-                values[destination] = None if record is None else encode(record)
+        values = dict(compare_snapshots(self.snapshot(), snapshot))
         for kind in KINDS:
-            for about in before.notes[kind].keys() | snapshot.notes[kind].keys():
-                if snapshot.notes[kind].get(about) != before.notes[kind].get(about):
-                    values[f"{kind} {about}"] = snapshot.notes[kind].get(about)
-            self._notes[kind] = dict(snapshot.notes[kind])
+            self._notes[kind] = PackedNotes(sorted(snapshot.notes[kind].items()))
         self._records = PackedRecords(record for _, record in sorted(snapshot.records.items()))
         self._blob_repositories = None
         self._write(values)

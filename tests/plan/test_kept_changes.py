@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.oci.spec.reference import Repository
-from imgsync.plan import kept_changes
 from imgsync.plan.kept_changes import KeptChanges, make_key
 from imgsync.plan.model import Action, Change, Plan
+from imgsync.system import sorted_runs
 
 
 def make_change(tag: str, *, repository: str = "team/app", reason: str = "unchanged since it was pushed", left_out: tuple[str, ...] = ()) -> Change:
@@ -28,8 +28,8 @@ changes = st.builds(make_change, tags, repository=st.sampled_from(["a", "a/b", "
 @pytest.fixture(autouse=True)
 def small_runs(request, monkeypatch):
     if "real_sizes" not in request.fixturenames:
-        monkeypatch.setattr(kept_changes, "_RUN", 5)
-        monkeypatch.setattr(kept_changes, "_BLOCK", 2)
+        monkeypatch.setattr(sorted_runs, "_RUN", 5)
+        monkeypatch.setattr(sorted_runs, "BLOCK", 2)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_kept_tag_takes_a_hundred_bytes_at_most():
     tracemalloc.start()
     try:
         kept = collect(make_change(f"v1.{number}.0", repository=f"team/r{number // 1000}") for number in range(20_000))
-        kept._pack()
+        kept.pack()
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsync.state import Record, packed_records
+from imgsync.state import Record
+from imgsync.state.packed_notes import PackedNotes
 from imgsync.state.packed_records import PackedRecords
+from imgsync.system import packed_map
 
 
 def make_record(name: str, *, mirror: str = "a") -> Record:
@@ -25,7 +27,9 @@ steps = st.lists(st.tuples(st.sampled_from(["put", "remove"]), names), max_size=
 @pytest.fixture(scope="module", autouse=True)
 def small_blocks():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packed_records, "_BLOCK", 2)
+        patch.setattr(packed_map, "BLOCK", 2)
+        patch.setattr(packed_map, "_CHANGED", 4)
+        patch.setattr(packed_map, "_UNPACKED", 2)
         yield
 
 
@@ -36,10 +40,11 @@ def test_packed_records_are_a_mapping(known, changes, prefix):
     for step, name in changes:
         record = make_record(name, mirror="b")
         if step == "put":
-            packed.put(record)
+            packed.put([record])
             model[record.destination] = record
         else:
-            assert packed.remove(record.destination) == (model.pop(record.destination, None) is not None)
+            assert packed.pop(record.destination, None) == model.pop(record.destination, None)
+        assert len(packed) == len(model)
 
     assert list(packed.iter_from()) == [model[destination] for destination in sorted(model)]
     assert list(packed.iter_from(f"m.example/{prefix}")) == [model[one] for one in sorted(model) if one.startswith(f"m.example/{prefix}")]
@@ -49,8 +54,51 @@ def test_packed_records_are_a_mapping(known, changes, prefix):
         assert (f"m.example/{name}" in packed) == (f"m.example/{name}" in model)
 
 
+@given(st.dictionaries(names, names), steps)
+def test_packed_notes_are_a_dictionary(known, changes):
+    model = dict(known)
+    packed = PackedNotes(sorted(known.items()))
+    for step, name in changes:
+        if step == "put":
+            packed[name] = model[name] = f"new {name}"
+        else:
+            assert packed.pop(name, "") == model.pop(name, "")
+
+    assert packed == model
+    assert list(packed) == sorted(model)
+    packed.clear()
+    assert not packed
+    packed["a"] = ""
+    assert dict(packed) == {"a": ""}
+
+
+def test_reading_shows_the_records_of_its_beginning():
+    packed = PackedRecords(make_record(str(number)) for number in range(9))
+    reading = packed.iter_from()
+    first = next(reading)
+
+    packed.put(make_record(str(number), mirror="b") for number in range(9))
+
+    assert [first, *reading] == [make_record(str(number)) for number in range(9)]
+
+
+def test_changed_records_are_packed_too(monkeypatch):
+    monkeypatch.setattr(packed_map, "BLOCK", 128)
+    monkeypatch.setattr(packed_map, "_CHANGED", 1024)
+    packed = PackedRecords(make_record(f"r:{number:06}") for number in range(10_000))
+    tracemalloc.start()
+    try:
+        packed.put(make_record(f"r:{number:06}", mirror="b") for number in range(20_000))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held / len(packed) < 200
+    assert [record.mirror for record in packed.iter_from()] == ["b"] * 20_000
+
+
 def test_record_takes_two_hundred_bytes_at_most(monkeypatch):
-    monkeypatch.setattr(packed_records, "_BLOCK", 128)
+    monkeypatch.setattr(packed_map, "BLOCK", 128)
     tracemalloc.start()
     try:
         packed = PackedRecords(make_record(f"team/r{number // 1000:03}:v1.{number % 1000:04}.0") for number in range(20_000))
