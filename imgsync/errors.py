@@ -42,8 +42,7 @@ Errors carry strings and numbers only. This module imports nothing from the pack
 
 from __future__ import annotations
 
-from dataclasses import dataclass  # noqa: TID251 - errors import no other room
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class ImgsyncError(Exception):
@@ -67,8 +66,8 @@ class ImgsyncError(Exception):
         return self.hint or self.remedy
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class FileError:
+# Not a dataclass: ours is in another room, and the standard one takes longer to make than the rest of this module.
+class FileError(NamedTuple):
     """
     One error in a configuration file, with its 1-based line and column.
 

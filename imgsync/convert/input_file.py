@@ -10,7 +10,7 @@ import difflib
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from imgsync.config.document import Document, Path, format_path
@@ -164,7 +164,7 @@ def read_input_file(file: str, diagnostics: Diagnostics) -> Node:
     documents, errors = parse_documents(_replace_tabs(data), file=name, limits=_LIMITS)
     if errors:
         # The hint for an empty file is about imgsync's own format.
-        raise ConfigError(tuple(replace(one, hint="") if one.message == "the file is empty" else one for one in errors))
+        raise ConfigError(tuple(one._replace(hint="") if one.message == "the file is empty" else one for one in errors))
     root = Node(documents[0], (), documents[0].value, diagnostics)
     for other in documents[1:]:
         Node(other, (), other.value, diagnostics).report_lost("only the first document of a file is read", hint="put each into its own file")

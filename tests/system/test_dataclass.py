@@ -1,11 +1,11 @@
-"""Dataclasses whose methods are compiled when first called behave as those of the standard library."""
+"""Dataclasses whose methods are compiled when called often behave as those of the standard library."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 from dataclasses import FrozenInstanceError, asdict, field, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -29,7 +29,11 @@ def _declare(decorator: Any) -> Any:
     return Place
 
 
-OWN, STANDARD = _declare(dataclass), _declare(dataclasses.dataclass)
+OWN, STANDARD, COMPILED = _declare(dataclass), _declare(dataclasses.dataclass), _declare(dataclass)
+METHODS = ("__init__", "__eq__", "__hash__", "__lt__", "__ge__")
+for _ in range(100):
+    _value = COMPILED("a")
+    _ = (_value == _value, hash(_value), _value < _value, _value >= _value)
 ARGUMENTS = [(), ("a",), ("a", 1), ("a", 1, ["n"]), ("a", 2, ["m"], "s"), ("b", 1), ("a", "1"), (1,), ("a", 1, [], "", "more")]
 
 
@@ -57,7 +61,19 @@ def test_results_equal_the_standard_librarys(first, second):
         lambda cls, a, b: cls(*a) == a,
     ]
 
-    assert [_outcome(lambda one=one: one(OWN, first, second)) for one in actions] == [_outcome(lambda one=one: one(STANDARD, first, second)) for one in actions]
+    expected = [_outcome(lambda one=one: one(STANDARD, first, second)) for one in actions]
+    for own in (_declare(dataclass), COMPILED):
+        assert [_outcome(lambda one=one, own=own: one(own, first, second)) for one in actions] == expected
+
+
+@pytest.mark.parametrize("named", [{"name": "a"}, {"name": "a", "port": 1}, {"port": 1}, {"name": "a", "other": 1}, {"name": "a", "notes": ["n"]}])
+@pytest.mark.parametrize("positional", [(), ("a",)])
+def test_named_arguments_equal_the_standard_librarys(positional, named):
+    """Also one that is given twice, is missing or unknown."""
+    expected = _outcome(lambda: STANDARD(*positional, **named))
+
+    for own in (_declare(dataclass), COMPILED):
+        assert _outcome(lambda own=own: own(*positional, **named)) == expected
 
 
 def test_class_says_the_same_of_itself():
@@ -154,12 +170,45 @@ def test_value_without_fields_is_equal_to_others():
     assert len({Nothing(), Nothing()}) == 1
 
 
-def test_nothing_is_compiled_before_the_first_call():
-    """Each class compiles only what is called."""
+def test_only_what_is_called_often_is_compiled():
+    """A class of which a run makes a few values compiles nothing."""
     cls = _declare(dataclass)
-    before = {name: cls.__dict__[name] for name in ("__init__", "__eq__", "__hash__", "__lt__")}
+    before = {name: cls.__dict__[name] for name in METHODS}
 
-    cls("a")
+    for _ in range(5):
+        assert cls("a") == cls("a")
+    few = {name for name in METHODS if cls.__dict__[name] is not before[name]}
+    for _ in range(100):
+        cls("a")
+    many = {name for name in METHODS if cls.__dict__[name] is not before[name]}
 
-    after = {name for name in before if cls.__dict__[name] is not before[name]}
-    assert after == {"__init__"}
+    assert (few, many) == (set(), {"__init__"})
+    assert all(COMPILED.__dict__[name].__code__.co_filename == "<string>" for name in METHODS)
+
+
+def test_call_that_fails_says_what_is_wrong():
+    """The message names the class and the argument, whether or not it is the first call."""
+    for own in (_declare(dataclass), COMPILED):
+        with pytest.raises(TypeError, match=r"Place.__init__\(\) missing 1 required positional argument: 'name'"):
+            own()
+
+
+def test_fields_are_made_when_asked_for():
+    """Most classes of a run are never asked."""
+    cls = _declare(dataclass)
+
+    assert type(cls.__dict__["__dataclass_fields__"]) is not dict
+    assert [one.name for one in fields(cls)] == ["name", "port", "notes", "secret"]
+    assert type(cls.__dict__["__dataclass_fields__"]) is dict
+
+
+def test_class_variable_is_not_a_field():
+    """Its value stays on the class."""
+
+    @dataclass(frozen=True, slots=True)
+    class Counted:
+        x: int
+        limit: ClassVar[int] = 7
+
+    assert [one.name for one in fields(Counted)] == ["x"]
+    assert (Counted(1).limit, Counted.limit, repr(Counted(1))) == (7, 7, "test_class_variable_is_not_a_field.<locals>.Counted(x=1)")
