@@ -28,6 +28,7 @@ class BatchKind(StrEnum):
 class RefusedReason(StrEnum):
     """Why a message of a fleet does nothing."""
 
+    BATCH = "batch"
     IMPOSSIBLE = "impossible"
     NOT_OURS = "not_ours"
     OTHER_RUN = "other_run"

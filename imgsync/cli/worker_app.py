@@ -1,7 +1,8 @@
 """
 The worker that Celery runs: `imgsync worker` names this module to it.
 
-One batch runs at a time, with the engine of `apply`. A session lasts for one run of the coordinator and one number of workers.
+One batch runs at a time, with the engine of `apply`. A session lasts for one run of the coordinator and one number of workers; each begins with the files
+of this machine as they are then.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
-from imgsync.apply.batch import MESSAGE_BYTES, Batch
+from imgsync.apply.batch import MESSAGE_BYTES, Answer, Batch
 from imgsync.cli.broker import find_broker
 from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import get_redaction
-from imgsync.cli.session import Session, open_session
+from imgsync.cli.session import CANCELLED_EXIT, Session, open_session
 from imgsync.cli.worker_run import VARIABLE
 from imgsync.concurrency.greenlets import call_every
 from imgsync.concurrency.stop import Stop
@@ -30,13 +31,17 @@ from imgsync.config.model import Config
 from imgsync.documents.answer import encode_answer
 from imgsync.documents.batch import decode_batch
 from imgsync.documents.envelope import parse_document, to_json
-from imgsync.errors import UsageError
-from imgsync.fleet.batch_runner import BatchRunner
-from imgsync.fleet.celery_worker import WorkerPort, make_worker_app
+from imgsync.errors import ConfigError, UsageError
+from imgsync.fleet.batch_consumer import WorkerPort
+from imgsync.fleet.batch_runner import BatchRunner, refuse_batch
+from imgsync.fleet.celery_worker import make_worker_app
+from imgsync.fleet.check_batch import is_for
 from imgsync.fleet.queues import QueueNames
 from imgsync.fleet.share_settings import share_settings
+from imgsync.logs.logger import Logger
 from imgsync.plan.listener import NoListener
 from imgsync.text.redaction import Redaction
+from imgsync.text.units import format_duration
 
 _DRAIN_POLL_SECONDS = 0.5
 
@@ -44,9 +49,10 @@ _DRAIN_POLL_SECONDS = 0.5
 class Worker:
     """One worker process."""
 
-    def __init__(self, config: Config, options: Mapping[str, Any], redaction: Redaction) -> None:
-        """Do nothing until a message comes."""
-        self._config = config
+    def __init__(self, load: Callable[[], Config], options: Mapping[str, Any], redaction: Redaction) -> None:
+        """Read the files with *load*; do nothing until a message comes."""
+        self.config = load()
+        self._load = load
         self._options = options
         self._redaction = redaction
         self._name = f"{socket.gethostname()}:{os.getpid()}"
@@ -66,17 +72,8 @@ class Worker:
             except UsageError as error:
                 self._log_refused(error.message)
                 return None
-            runner = self._find_runner(batch)
-            self._stop = stop = Stop()
-            if self._is_ending:
-                stop.request("the worker is ending", grace_seconds=0.0)
-            try:
-                answer = runner.run(batch, stop=stop, is_repeated=is_repeated or batch.attempt > 1)
-            finally:
-                self._stop = None
-                self._idle_since = time.monotonic()
-            assert self._session is not None  # noqa: S101 - opened with the runner
-            self._session.log.info("batch.done", batch=batch.id, changes=len(batch.changes), seconds=answer.done.seconds, refused=answer.refused)
+            answer = self._answer(batch, is_repeated=is_repeated or batch.attempt > 1)
+            self._find_log().info("batch.done", batch=batch.id, changes=len(batch.changes), seconds=answer.done.seconds, refused=answer.refused)
             return _encode(get_redaction().clean_values(encode_answer(answer)))
 
     def refuse(self, reason: str) -> None:
@@ -87,8 +84,24 @@ class Worker:
     def shut_down(self) -> None:
         """End the running batch within the grace period."""
         self._is_ending = True
-        if self._stop is not None:
-            self._stop.request("the worker is ending", grace_seconds=self._options["grace"])
+        if self._stop is None:
+            return
+        self._stop.request("the worker is ending", grace_seconds=self._options["grace"])
+        with self._command().scope(cleanup=False):
+            left = format_duration(self._options["grace"])
+            self._find_log().warning("run.stopping", reason=f"interrupted; the running batch may take {left} more (--grace); a second signal stops it now")
+
+    def cut_short(self) -> None:
+        """End the process at once; another worker gets its batch."""
+        with self._command().scope(cleanup=False):
+            try:
+                self._find_log().warning("run.cut_short", reason="the broker gives its batch to another worker")
+            finally:
+                os._exit(CANCELLED_EXIT)
+
+    def is_ending(self) -> bool:
+        """Return whether the worker is to end."""
+        return self._is_ending
 
     def end_when_idle(self) -> None:
         """End the process once no batch came for the time of --drain."""
@@ -103,19 +116,37 @@ class Worker:
                 self._open.close()
             self._open = None
 
+    def _answer(self, batch: Batch, *, is_repeated: bool) -> Answer:
+        """Carry out *batch*, and return what it came to."""
+        self._stop = stop = Stop()
+        if self._is_ending:
+            stop.request("the worker is ending", grace_seconds=0.0)
+        try:
+            return self._find_runner(batch).run(batch, stop=stop, is_repeated=is_repeated)
+        except ConfigError as error:
+            # A file of this machine changed, and is not valid.
+            return refuse_batch(batch, error, worker=self._name)
+        finally:
+            self._stop = None
+            self._idle_since = time.monotonic()
+
     def _command(self) -> click.Context:
         return click.Context(click.Command("worker"), obj=self._redaction)
 
     def _log_refused(self, reason: str) -> None:
-        session = self._session or self._open_session(("", 1))
-        session.log.warning("message.refused", reason="not_ours", is_dead=False, detail=self._redaction.clean(reason)[:200])
+        self._find_log().warning("message.refused", reason="not_ours", is_dead=False, detail=self._redaction.clean(reason)[:200])
+
+    def _find_log(self) -> Logger:
+        return (self._session or self._open_session(("", 1))).log
 
     def _find_runner(self, batch: Batch) -> BatchRunner:
         key = (batch.run, batch.workers)
-        if self._runner is None or key != self._key:
+        if self._runner is None or key != self._key or not is_for(batch, self.config):
+            self._runner = None
+            self.config = self._load()
             session = self._open_session(key)
             context = session.make_context(NoListener(), refresh=False)
-            self._runner = BatchRunner(self._config, context, worker=self._name, throttles=session.throttles)
+            self._runner = BatchRunner(self.config, context, worker=self._name, throttles=session.throttles)
         return self._runner
 
     def _open_session(self, key: tuple[str, int]) -> Session:
@@ -123,7 +154,7 @@ class Worker:
         self.close()
         common = CommonOptions(None, None, log_level=self._options["log_level"], log_format=self._options["log_format"], progress=False)
         self._open = contextlib.ExitStack()
-        settings = share_settings(self._config, key[1])
+        settings = share_settings(self.config, key[1])
         self._session = self._open.enter_context(open_session(settings, common, read_only=True, pushes=True, handles_signals=False))
         if earlier is not None:
             # A new run, or another number of workers, does not give a registry more requests at once.
@@ -145,13 +176,17 @@ def make_app() -> Any:
     """Return the application that Celery runs, as `imgsync worker` set it up."""
     options = json.loads(os.environ[VARIABLE])
     redaction = Redaction()
-    config = load_config(options["paths"], registries=options["registries"], environ=os.environ)
+
+    def load() -> Config:
+        return load_config(options["paths"], registries=options["registries"], environ=os.environ)
+
+    worker = Worker(load, options, redaction)
     with click.Context(click.Command("worker"), obj=redaction).scope(cleanup=False):
-        login = find_broker(options["broker"], config.registries.broker, is_argument=False)
-    worker = Worker(config, options, redaction)
+        login = find_broker(options["broker"], worker.config.registries.broker, is_argument=False)
     if options["drain"] is not None:
         call_every(_DRAIN_POLL_SECONDS, worker.end_when_idle)
-    return make_worker_app(login, QueueNames(options["queue"]), WorkerPort(worker.carry_out, worker.refuse, worker.shut_down))
+    port = WorkerPort(worker.carry_out, worker.refuse, worker.shut_down, worker.cut_short, worker.is_ending)
+    return make_worker_app(login, QueueNames(options["queue"]), port)
 
 
 if VARIABLE in os.environ:

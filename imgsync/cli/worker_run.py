@@ -16,7 +16,7 @@ from imgsync.cli.broker import find_broker, is_on_command_line, require_queue_ex
 from imgsync.config.load import load_config
 
 VARIABLE = "IMGSYNC_WORKER"
-_OPTIONS = ("--concurrency", "1", "--without-gossip", "--without-mingle", "--without-heartbeat")
+_OPTIONS = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 def start_worker(paths: Sequence[str], options: Mapping[str, Any]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from imgsync.config.model import Tls
 from imgsync.system.dataclass import dataclass
 
-HEARTBEAT_SECONDS = 10.0
+HEARTBEAT_SECONDS = 4.0
 CONNECT_SECONDS = 10.0
 
 

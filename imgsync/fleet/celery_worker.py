@@ -1,99 +1,108 @@
 """
-Run the worker by Celery: its consumer, pool and reconnecting.
+Run the worker by Celery: its settings, pool, signals and reconnecting.
 
-Of a message only the bytes of its body count. What else Celery's protocol can carry (callbacks, chains, times, expiry) is dropped before Celery sees it,
-so that a message can do nothing but name a batch.
+One batch is carried out at a time, and acknowledged once the broker has the answer.
 """
 
 from __future__ import annotations
 
-import json
-import uuid
+import hashlib
+import time
 import warnings
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, signals
+from celery.apps.worker import Worker
 from celery.exceptions import Reject, SecurityWarning
-from celery.worker.consumer.consumer import Consumer
+from celery.worker import state
 from kombu import Exchange, Queue
+from kombu.utils.objects import cached_property
 
-from imgsync.apply.batch import MESSAGE_BYTES
-from imgsync.fleet.broker_login import CONNECT_SECONDS, HEARTBEAT_SECONDS, BrokerLogin
-from imgsync.fleet.queues import QueueNames, declare_queues, publish
-from imgsync.system.dataclass import dataclass
+from imgsync.concurrency.greenlets import Semaphore, pause, spawn
+from imgsync.concurrency.signals import handle_signals
+from imgsync.fleet.batch_consumer import TASK, BatchConsumer, WorkerPort
+from imgsync.fleet.broker_login import HEARTBEAT_SECONDS, BrokerLogin
+from imgsync.fleet.connect import list_errors, make_connection, open_connection
+from imgsync.fleet.queues import QueueNames, publish
 
-_TASK = "imgsync.batch"
-# What would need events, remote control or queues of its own: RabbitMQ 4.3 refuses transient queues (celery#10290).
-_LEFT_OUT = ("mingle", "events", "gossip", "heart", "control", "delayed_delivery", "agent")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPort:
-    """
-    What the worker does, for Celery to call.
-
-    Attributes:
-        carry_out: Returns the answer to the body of a message; the flag says whether it was delivered before. None for no answer.
-        refuse: Receives why a message is not one of ours.
-        shut_down: Called when the worker is to end.
-    """
-
-    carry_out: Callable[[str, bool], str | None]
-    refuse: Callable[[str], None]
-    shut_down: Callable[[], None]
+# Batches that come again on a new connection wait in a place of their own, so that the consumer's loop runs on.
+_PLACES = 32
+# The broker may be restarting. Later, it gives the batch to a worker again.
+_PUBLISH_SECONDS = 60.0
+_RETRY_SECONDS = 0.5
+# How long Celery may take to leave the broker.
+_LEAVE_SECONDS = 10.0
+_REMEMBERED_ANSWERS = 16
 
 
-class BatchConsumer(Consumer):  # type: ignore[misc]
-    """Celery's consumer, for messages that are batches."""
+class _Program(Worker):  # type: ignore[misc]
+    """Celery's worker, with the signals of imgsync."""
 
-    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
-        """The steps of the consumer that a worker needs."""
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """End in order at the first signal, at once at the next."""
+        # In place of Celery's handlers: there, SIGINT ends with another exit code than SIGTERM, and a second SIGTERM does nothing.
+        del worker
+        handle_signals(lambda: _end(self.app), self.app.imgsync_port.cut_short)
 
-        default_steps = tuple(step for step in Consumer.Blueprint.default_steps if step.rpartition(":")[0].rpartition(".")[2] not in _LEFT_OUT)
 
-    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Return what receives each message."""
-        handle = super().create_task_handler(*args, **kwargs)
-        port: WorkerPort = self.app.imgsync_port
-        # Those of answers and of what is refused too: what has no queue would be lost.
-        declare_queues(self.connection.default_channel, self.app.imgsync_queues)
+class _App(Celery):  # type: ignore[misc]
+    """The application of a worker."""
 
-        def on_message(message: Any) -> None:
-            try:
-                text = _read_body(message.body)
-            except ValueError as error:
-                port.refuse(str(error))
-                message.reject_log_error(None, self.connection_errors)
-                return
-            _make_task(message, text)
-            handle(message)
-
-        return on_message
+    @cached_property  # type: ignore[untyped-decorator]
+    def Worker(self) -> type[_Program]:  # noqa: N802 - as Celery names it
+        """The program that `celery worker` runs."""
+        return self.subclass_with_self(_Program, name="Worker", attribute="app")  # type: ignore[no-any-return]
 
 
 def make_worker_app(login: BrokerLogin, names: QueueNames, port: WorkerPort) -> Celery:
     """Return the Celery application of a worker."""
-    app = Celery("imgsync", broker=login.url, set_as_current=True)
+    app = _App("imgsync", broker=login.url, set_as_current=True)
     app.imgsync_port = port
     app.imgsync_queues = names
+    app.imgsync_turn = turn = Semaphore()
     app.conf.update(_list_settings(login, names))
     _keep_out_of_logs()
-    signals.worker_shutting_down.connect(lambda **_: port.shut_down(), weak=False)
+    answered: deque[bytes] = deque(maxlen=_REMEMBERED_ANSWERS)
 
-    @app.task(name=_TASK, bind=True)  # type: ignore[untyped-decorator]
-    def carry_out(task: Any, text: str, is_repeated: bool) -> None:
-        try:
-            answer = port.carry_out(text, is_repeated)
-            if answer is not None:
-                _publish(task.app, names.results, answer)
-        except Exception as error:
-            # Another worker, or this one, gets it again; the broker counts how often.
-            raise Reject(error, requeue=True) from error
-        if answer is None:
-            raise Reject("not a batch", requeue=False)
+    @app.task(name=TASK, bind=True)  # type: ignore[untyped-decorator]
+    def carry_out(_task: Any, text: str, is_repeated: bool) -> None:
+        digest = hashlib.sha256(text.encode()).digest()
+        with turn:
+            # It came again since the connection was lost, and the answer is there.
+            if digest not in answered:
+                _carry_out(port, login, names, text, is_repeated=is_repeated)
+                answered.append(digest)
 
     return app
+
+
+def _carry_out(port: WorkerPort, login: BrokerLogin, names: QueueNames, text: str, *, is_repeated: bool) -> None:
+    try:
+        answer = port.carry_out(text, is_repeated)
+        if answer is not None:
+            _publish(login, names.results, answer, is_ending=port.is_ending)
+    except Exception as error:
+        # Another worker, or this one, gets it again; the broker counts how often.
+        raise Reject(error, requeue=True) from error
+    if answer is None:
+        raise Reject("not a batch", requeue=False)
+
+
+def _end(app: Any) -> None:
+    """Take no more batches, and end once the running one is answered."""
+    app.imgsync_port.shut_down()
+    state.should_stop = 0
+
+    def end_at_last() -> None:
+        with app.imgsync_turn:
+            pass
+        # Celery waits without end for a broker that is silent.
+        pause(_LEAVE_SECONDS)
+        app.imgsync_port.cut_short()
+
+    spawn(end_at_last)
 
 
 def _list_settings(login: BrokerLogin, names: QueueNames) -> dict[str, Any]:
@@ -103,7 +112,6 @@ def _list_settings(login: BrokerLogin, names: QueueNames) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
-        "broker_connection_timeout": CONNECT_SECONDS,
         "broker_heartbeat": HEARTBEAT_SECONDS,
         "broker_transport_options": {"confirm_publish": True},
         "broker_use_ssl": login.ssl_options,
@@ -115,8 +123,8 @@ def _list_settings(login: BrokerLogin, names: QueueNames) -> dict[str, Any]:
         "task_queues": [work],
         "task_reject_on_worker_lost": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_concurrency": 1,
-        "worker_consumer": f"{__name__}:BatchConsumer",
+        "worker_concurrency": _PLACES,
+        "worker_consumer": f"{BatchConsumer.__module__}:BatchConsumer",
         "worker_enable_prefetch_count_reduction": False,
         "worker_enable_remote_control": False,
         "worker_hijack_root_logger": False,
@@ -133,27 +141,15 @@ def _keep_out_of_logs() -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
 
 
-def _read_body(body: Any) -> str:
-    data = body.encode() if isinstance(body, str) else bytes(body)
-    if len(data) > MESSAGE_BYTES:
-        raise ValueError(f"it has {len(data)} bytes, more than {MESSAGE_BYTES}")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError("it is not text") from error
-
-
-def _make_task(message: Any, text: str) -> None:
-    """Make of *message* the task that carries out the batch *text*."""
-    properties = message.delivery_info
-    message.headers = {"task": _TASK, "id": str(uuid.uuid4())}
-    message.content_type, message.content_encoding = "application/json", "utf-8"
-    message.properties = {"delivery_info": properties}
-    message.body = json.dumps([[text, bool(properties.get("redelivered"))], {}, {}])
-
-
-def _publish(app: Celery, queue: str, text: str) -> None:
-    """Publish *text* and wait until the broker has it."""
-    with app.connection_for_write() as connection:
-        connection.ensure_connection(max_retries=3, interval_start=0.5, timeout=CONNECT_SECONDS)
-        publish(connection.Producer(serializer=None), queue, text.encode())
+def _publish(login: BrokerLogin, queue: str, text: str, *, is_ending: Callable[[], bool]) -> None:
+    """Publish *text*, and again while the broker is away."""
+    line = make_connection(login)
+    errors, ends = list_errors(line), time.monotonic() + _PUBLISH_SECONDS
+    while True:
+        try:
+            with open_connection(line) as connection:
+                return publish(connection.Producer(serializer=None), queue, text.encode())
+        except errors:
+            if time.monotonic() > ends or is_ending():
+                raise
+            pause(_RETRY_SECONDS)

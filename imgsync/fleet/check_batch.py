@@ -23,6 +23,12 @@ _MOST_AGE = timedelta(hours=2)
 _CLOCKS = timedelta(minutes=5)
 
 
+def is_for(batch: Batch, config: Config) -> bool:
+    """Return whether *batch* was made for the declarations in *config*."""
+    declared = {mirror.name: mirror.declaration_digest for mirror in config.mirrors}
+    return all(declared.get(name) == digest for name, digest in batch.declarations.items())
+
+
 def check_batch(batch: Batch, config: Config, *, now: datetime) -> None:
     """
     Return if the declarations in *config* allow *batch*.

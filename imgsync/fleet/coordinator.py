@@ -237,9 +237,8 @@ class Coordinator:
     def _note(self, accepted: Accepted) -> None:
         answer = accepted.done
         assert answer is not None  # noqa: S101 - checked by the caller
-        self._log.info(
-            "batch.answered", batch=answer.batch, worker=answer.worker, changes=len(answer.done.outcomes), seconds=answer.done.seconds, refused=answer.refused
-        )
+        log = self._log.warning if answer.refused else self._log.info
+        log("batch.answered", batch=answer.batch, worker=answer.worker, changes=len(answer.done.outcomes), seconds=answer.done.seconds, refused=answer.refused)
         if self._records is not None and not accepted.outcomes:
             # Shared blobs are of no image. Others are recorded with their images.
             self._records.writer.write_found(accepted.blobs)

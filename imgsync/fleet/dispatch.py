@@ -185,6 +185,7 @@ class Dispatch:
         done = answer.done
         self.sums.shared.extend(done.shared)
         self.sums.throttled.update(done.throttled)
+        self.sums.refused[RefusedReason.BATCH] += bool(answer.refused)
         for traffic in done.traffic:
             self.sums.requests[traffic.side].setdefault(traffic.registry, Counter()).update(traffic.requests)
 

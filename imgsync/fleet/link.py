@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from amqp import exceptions
-from kombu import Connection, Consumer, Producer
+from kombu import Consumer, Producer
 from kombu.entity import Queue
 
-from imgsync.fleet.broker_login import CONNECT_SECONDS, HEARTBEAT_SECONDS, BrokerLogin
+from imgsync.fleet.broker_login import BrokerLogin
+from imgsync.fleet.connect import list_errors, make_connection, open_connection
 from imgsync.fleet.queues import QueueNames, declare_queues, publish
 from imgsync.system.dataclass import dataclass
 
@@ -47,14 +48,8 @@ class BrokerLink:
     def __init__(self, login: BrokerLogin, names: QueueNames) -> None:
         """Connect to nothing yet."""
         self._names = names
-        self._connection = Connection(
-            login.url,
-            ssl=login.ssl_options,
-            heartbeat=HEARTBEAT_SECONDS,
-            connect_timeout=CONNECT_SECONDS,
-            transport_options={"confirm_publish": True, "read_timeout": None},
-        )
-        self.errors: tuple[type[Exception], ...] = (*self._connection.connection_errors, *self._connection.channel_errors, OSError)
+        self._connection = make_connection(login)
+        self.errors = list_errors(self._connection)
 
     @property
     def address(self) -> str:
@@ -70,8 +65,7 @@ class BrokerLink:
             LockedQueueError: Another coordinator holds it.
             Exception: One of `errors`.
         """
-        with self._connection.clone() as connection:
-            connection.connect()
+        with open_connection(self._connection) as connection:
             channel = connection.channel()
             try:
                 # It goes with the connection, however that ends.

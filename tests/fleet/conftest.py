@@ -48,9 +48,9 @@ class FleetLab:
         self.lab.workplace.mirror("a", source=source, destinations=[destination], retry={"attempts": 2, "interval": "0s"}, **settings)
 
     def start_workers(self, count: int) -> None:
-        """Start *count* workers, and wait until they consume."""
+        """Start *count* workers, and wait until all that were started consume."""
         self.workers += [self.lab.start("worker", *self.options) for _ in range(count)]
-        wait_for(lambda: self.broker.count_consumers(self.queue) >= count)
+        wait_for(lambda: self.broker.count_consumers(self.queue) >= len(self.workers))
 
     def coordinate(self, *arguments: str) -> Result:
         """Run the coordinator to its end."""

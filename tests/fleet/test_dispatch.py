@@ -161,7 +161,7 @@ def test_dead_batch_fails_its_changes():
 
 
 def test_refused_batch_says_why():
-    """Its changes fail with what the worker said."""
+    """Its changes fail with what the worker said, and it is counted."""
     dispatch = _dispatch(_changes(1, 1))
     (given,) = _take_all(dispatch)
     refused = replace(answer(number=given.id, blobs=()), refused="the batch was made for another declaration")
@@ -170,4 +170,5 @@ def test_refused_batch_says_why():
     (failed,) = dispatch.accept(refused).outcomes
 
     assert (failed.result, failed.error) == (Result.FAILED, "the batch was made for another declaration")
+    assert dispatch.sums.refused == {"batch": 1}
     assert dispatch.is_done

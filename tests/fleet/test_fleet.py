@@ -41,7 +41,7 @@ def test_two_workers_send_what_one_process_sends(fleet):
     again = fleet.lab.run("plan", "--state", "two", "--detailed-exitcode")
     assert again.code == 0, again.stdout
     ended = fleet.end()
-    assert [one.code for one in ended] == [0, 0]
+    assert [(one.code, one.stdout) for one in ended] == [(0, ""), (0, "")]
     assert all("Traceback" not in one.stderr for one in ended)
 
 

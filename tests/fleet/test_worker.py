@@ -27,7 +27,7 @@ def test_worker_whose_batch_raised_an_error_still_drains(monkeypatch):
     # Without a session, which would change how this process collects garbage.
     monkeypatch.setattr(Worker, "_find_runner", lambda *_: Failing())
     monkeypatch.setattr(signal, "raise_signal", ends.append)
-    worker = Worker(Config((), RegistriesConfig()), {"grace": 5.0, "drain": -1.0}, Redaction())
+    worker = Worker(lambda: Config((), RegistriesConfig()), {"grace": 5.0, "drain": -1.0}, Redaction())
 
     with pytest.raises(ZeroDivisionError):
         worker.carry_out(json.dumps(encode_batch(batch())), False)

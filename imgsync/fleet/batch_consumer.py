@@ -1,0 +1,135 @@
+"""
+Take batches from the broker by Celery's consumer.
+
+Of a message only the bytes of its body count. What else Celery's protocol can carry (callbacks, chains, times, expiry) is dropped before Celery sees it,
+so that a message can do nothing but name a batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from celery.bootsteps import RUN
+from celery.worker import state
+from celery.worker.consumer.consumer import Consumer
+
+from imgsync.apply.batch import MESSAGE_BYTES
+from imgsync.concurrency.greenlets import call_every
+from imgsync.fleet.queues import declare_queues
+from imgsync.system.dataclass import dataclass
+
+TASK = "imgsync.batch"
+# What would need events, remote control or queues of its own: RabbitMQ 4.3 refuses transient queues (celery#10290).
+_LEFT_OUT = ("mingle", "events", "gossip", "heart", "control", "delayed_delivery", "agent")
+_POLL_SECONDS = 0.5
+_BEAT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPort:
+    """
+    What the worker does, for Celery to call.
+
+    Attributes:
+        carry_out: Returns the answer to the body of a message; the flag says whether it was delivered before. None for no answer.
+        refuse: Receives why a message is not one of ours.
+        shut_down: Called when the worker is to end: the running batch gets a grace period.
+        cut_short: Ends the process at once.
+        is_ending: Returns whether the worker is to end.
+    """
+
+    carry_out: Callable[[str, bool], str | None]
+    refuse: Callable[[str], None]
+    shut_down: Callable[[], None]
+    cut_short: Callable[[], None]
+    is_ending: Callable[[], bool]
+
+
+class BatchConsumer(Consumer):  # type: ignore[misc]
+    """Celery's consumer, for messages that are batches."""
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+        """The steps of the consumer that a worker needs."""
+
+        default_steps = tuple(step for step in Consumer.Blueprint.default_steps if step.rpartition(":")[0].rpartition(".")[2] not in _LEFT_OUT)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take one batch at a time from the broker."""
+        self.loop = _receive
+        super().__init__(*args, **{**kwargs, "initial_prefetch_count": 1})
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """Return what receives each message."""
+        handle = super().create_task_handler(*args, **kwargs)
+        port: WorkerPort = self.app.imgsync_port
+        # Those of answers and of what is refused too: what has no queue would be lost.
+        declare_queues(self.connection.default_channel, self.app.imgsync_queues)
+
+        def on_message(message: Any) -> None:
+            try:
+                text = _read_body(message.body)
+            except ValueError as error:
+                port.refuse(str(error))
+                message.reject_log_error(None, self.connection_errors)
+                return
+            _make_task(message, text)
+            handle(message)
+
+        return on_message
+
+
+def _receive(consumer: Any, connection: Any, task_consumer: Any, blueprint: Any, *_: object) -> None:
+    """Receive messages until the worker ends or the connection is lost."""
+    # Celery's own loop looks for signals when no frame came for two seconds: with frequent heartbeats, never.
+    missed: list[Exception] = []
+
+    def beat() -> None:
+        try:
+            connection.heartbeat_check()
+        except Exception as error:  # noqa: BLE001 - raised in the loop
+            missed[:] = [error]
+
+    # In a greenlet of its own: the broker must hear from a worker that ends its last batch.
+    end_beats = call_every(_BEAT_SECONDS, beat)
+    task_consumer.on_message = consumer.create_task_handler()
+    task_consumer.consume()
+    consumer.on_ready()
+    try:
+        while blueprint.state == RUN:
+            state.maybe_shutdown()
+            consumer.perform_pending_operations()
+            _drain(connection, missed)
+    except Exception:
+        end_beats()
+        raise
+
+
+def _drain(connection: Any, missed: Sequence[Exception]) -> None:
+    """Handle what comes within a moment; raise what was *missed*."""
+    if missed:
+        raise missed[0]
+    with contextlib.suppress(TimeoutError):
+        connection.drain_events(timeout=_POLL_SECONDS)
+
+
+def _read_body(body: Any) -> str:
+    data = body.encode() if isinstance(body, str) else bytes(body)
+    if len(data) > MESSAGE_BYTES:
+        raise ValueError(f"it has {len(data)} bytes, more than {MESSAGE_BYTES}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not text") from error
+
+
+def _make_task(message: Any, text: str) -> None:
+    """Make of *message* the task that carries out the batch *text*."""
+    properties = message.delivery_info
+    message.headers = {"task": TASK, "id": str(uuid.uuid4())}
+    message.content_type, message.content_encoding = "application/json", "utf-8"
+    message.properties = {"delivery_info": properties}
+    message.body = json.dumps([[text, bool(properties.get("redelivered"))], {}, {}])

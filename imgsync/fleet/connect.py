@@ -1,0 +1,49 @@
+"""
+Open connections to the broker on which no wait is endless.
+
+A frozen broker or a lost line closes nothing. So every wait for the broker has a time limit, and closing after an error waits for no answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from kombu import Connection
+
+from imgsync.fleet.broker_login import CONNECT_SECONDS, HEARTBEAT_SECONDS, BrokerLogin
+
+# Long enough for a message of a megabyte on a slow line.
+SILENT_SECONDS = 30.0
+
+
+def make_connection(login: BrokerLogin) -> Connection:
+    """Return a connection, not open yet, with confirms."""
+    return Connection(
+        login.url, ssl=login.ssl_options, heartbeat=HEARTBEAT_SECONDS, connect_timeout=CONNECT_SECONDS, transport_options={"confirm_publish": True}
+    )
+
+
+def list_errors(connection: Connection) -> tuple[type[Exception], ...]:
+    """Return the errors after which another connection may work."""
+    # The broker refuses a message too while a majority of its nodes is away: MessageNacked is among the recoverable ones.
+    return (*connection.connection_errors, *connection.channel_errors, *connection.recoverable_connection_errors, OSError)
+
+
+@contextlib.contextmanager
+def open_connection(connection: Connection) -> Iterator[Connection]:
+    """
+    Yield an open copy of *connection*.
+
+    Raises:
+        Exception: One of `list_errors`: the broker cannot be reached, or did not answer in time.
+    """
+    opened = connection.clone()
+    try:
+        opened.connect()
+        opened.connection.sock.settimeout(SILENT_SECONDS)
+        yield opened
+    except BaseException:
+        opened.collect()
+        raise
+    opened.release()
