@@ -17,8 +17,10 @@ def _patch_sockets() -> None:
     without_plugins = types.ModuleType("importlib.metadata")
     without_plugins.entry_points = lambda **_: ()  # type: ignore[attr-defined]
     with replace_modules({without_plugins.__name__: without_plugins}):
-        from gevent import monkey
+        from gevent import config, monkey
 
+        # For debugging: each greenlet would keep the stack of the one that started it, which costs as much as to start it.
+        config.track_greenlet_tree = False
         monkey.patch_all()
 
 

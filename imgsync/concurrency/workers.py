@@ -149,7 +149,7 @@ class Workers(Generic[Item, Result]):
 
         self._awaited_producers += 1
         self._running_producers += 1
-        gevent.spawn(work)
+        gevent.spawn_raw(work)
 
     def results(self) -> Iterator[Result]:
         """Yield results one by one; otherwise as `batches`."""
@@ -197,7 +197,7 @@ class Workers(Generic[Item, Result]):
             if taken is None:
                 return
             self._awaited_items += 1
-            gevent.spawn(self._work, queue, *taken)
+            gevent.spawn_raw(self._work, queue, *taken)
 
     def _work(self, queue: _Queue[Item], item: Item, weight: int) -> None:
         """Run one item, then start the next of its queue."""

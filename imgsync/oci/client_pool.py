@@ -10,8 +10,8 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import field
+from collections.abc import Callable
+from types import TracebackType
 
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.endpoint import Endpoint
@@ -19,20 +19,40 @@ from imgsync.oci.http.client import HttpClient
 from imgsync.oci.http.proxy import parse_proxy
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.url import Origin, origin_of
-from imgsync.oci.http.wait_limit import TICK_SECONDS
+from imgsync.oci.limits.waits import Wait, Waits
 from imgsync.oci.responses import HTTP_ERRORS
-from imgsync.system.dataclass import dataclass
 
 CONNECT_SECONDS = 10.0
 
 
-@dataclass(slots=True)
-class _Waiter:
+class _Waiter(Wait):
     """A caller that waits for a client."""
 
-    # None once it is ready: it connects itself.
-    client: HttpClient | None = None
-    ready: threading.Event = field(default_factory=threading.Event)
+    __slots__ = ("client",)
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        super().__init__(check)
+        # None at the end: the caller connects itself.
+        self.client: HttpClient | None = None
+
+
+class _Loan:
+    """The client of one caller, until its block ends."""
+
+    __slots__ = ("_check", "_client", "_pool")
+
+    def __init__(self, pool: ClientPool, check: Callable[[], None] | None) -> None:
+        self._pool = pool
+        self._check = check
+        self._client: HttpClient | None = None
+
+    def __enter__(self) -> HttpClient:
+        self._client = self._pool.take(self._check)
+        return self._client
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._client is not None:
+            self._pool.take_back(self._client, kind)
 
 
 class ClientPool:
@@ -51,6 +71,7 @@ class ClientPool:
         self._opening = 0
         # At most as many as `_opening`. Greenlets switch only where they wait, so no lock is needed.
         self._waiters: deque[_Waiter] = deque()
+        self._waits = Waits()
         self._is_reachable = False
         self._is_closed = False
 
@@ -59,27 +80,29 @@ class ClientPool:
         """Return how many clients are idle."""
         return len(self._idle)
 
-    @contextlib.contextmanager
-    def borrow(self, check: Callable[[], None] | None = None) -> Iterator[HttpClient]:
+    def borrow(self, check: Callable[[], None] | None = None) -> contextlib.AbstractContextManager[HttpClient]:
         """
-        Give one client until the block ends.
+        Return a context that gives one client until its block ends.
 
         It may wait for one that is being connected, unless *check* is None. *check* may end the wait.
         """
+        return _Loan(self, check)
+
+    def take(self, check: Callable[[], None] | None) -> HttpClient:
+        """Return a client, for `take_back`."""
         # Last in, first out: warm connections are reused, so few are open.
-        client = self._idle.pop() if self._idle else self._wait(check) if check is not None and self._expects_client() else self._new_client()
-        try:
-            yield client
-        except Exception:
-            self._give(client)
-            raise
-        except BaseException:
+        if self._idle:
+            return self._idle.pop()
+        return self._wait(check) if check is not None and self._expects_client() else self._new_client()
+
+    def take_back(self, client: HttpClient, error: type[BaseException] | None) -> None:
+        """Keep *client* for others, whose user ended with an *error* or none."""
+        if error is not None and not issubclass(error, Exception):
             # The greenlet was interrupted; the connection's state is unknown, so discard it.
             client.close()
-            raise
-        else:
-            self._is_reachable = True
-            self._give(client)
+            return
+        self._is_reachable = self._is_reachable or error is None
+        self._give(client)
 
     def open_ahead(self, clients: int) -> None:
         """Connect in the background until *clients* are ready."""
@@ -97,13 +120,12 @@ class ClientPool:
         return self._is_reachable and (self._opening > len(self._waiters) or self._capabilities.is_far)
 
     def _wait(self, check: Callable[[], None]) -> HttpClient:
-        waiter = _Waiter()
+        waiter = _Waiter(check)
         self._waiters.append(waiter)
         # From a far registry, another caller's response often comes before a new connection.
         self._open_more(len(self._waiters) - self._opening)
         try:
-            while not waiter.ready.wait(TICK_SECONDS):
-                check()
+            self._waits.run(waiter)
         except BaseException:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
@@ -117,7 +139,7 @@ class ClientPool:
         if self._waiters:
             waiter = self._waiters.popleft()
             waiter.client = client
-            waiter.ready.set()
+            waiter.end()
         elif self._is_closed:
             client.close()
         else:
@@ -143,7 +165,7 @@ class ClientPool:
                 client.close()
                 # They connect themselves, and report the error.
                 while len(self._waiters) > self._opening:
-                    self._waiters.popleft().ready.set()
+                    self._waiters.popleft().end()
 
     def _connect(self, client: HttpClient) -> bool:
         """Connect *client*; return False if the registry does not answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import Callable, Collection
 from dataclasses import field
@@ -140,6 +141,7 @@ class Endpoint:
         return self.base_url.rstrip("/") or make_base_url(self.registry, plain_http=self.plain_http)
 
 
+@functools.cache
 def make_base_url(registry: str, *, plain_http: bool) -> str:
     """Return the URL of the API of *registry*, without a trailing slash."""
     return f"{'http' if plain_http else 'https'}://{_API_HOSTS.get(registry, registry)}"

@@ -6,6 +6,7 @@ import contextlib
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from typing import cast
 
 from imgsync.errors import InsecureError, RegistryError, RejectedError, UnexpectedResponseError, UnknownHostError, UnreachableError
 from imgsync.oci.errors import Operation
@@ -73,8 +74,14 @@ _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] 
 
 def read_headers(response: httpx.Response) -> dict[str, str]:
     """Return the headers by lower-case name: lists joined, else the first."""
-    found = {name.lower(): value for name, value in reversed(response.headers.multi_items())}
-    return found | {name: ", ".join(response.headers.get_list(name)) for name in _LISTS & found.keys()}
+    raw = response.headers.raw
+    try:
+        found = {name.lower().decode("ascii"): value.decode("ascii") for name, value in reversed(raw)}
+    except UnicodeDecodeError:
+        found = {name.lower(): value for name, value in reversed(response.headers.multi_items())}
+    for name in _LISTS & found.keys():
+        found[name] = ", ".join(response.headers.get_list(name))
+    return found
 
 
 def read_warnings(headers: httpx.Headers, *, clean: Callable[[str], str]) -> list[str]:
@@ -83,8 +90,6 @@ def read_warnings(headers: httpx.Headers, *, clean: Callable[[str], str]) -> lis
 
     *clean* removes secrets from what is cut afterwards. Spec: "Warnings".
     """
-    if "warning" not in headers:
-        return []
     return [sanitize_message(clean(found[1])) for value in headers.get_list("warning") if (found := _WARNING.fullmatch(value)) is not None]
 
 
@@ -143,9 +148,10 @@ def _decompress(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
 
 
 def iterate_chunks(response: httpx.Response, operation: Operation) -> Iterator[bytes]:
-    """Yield the raw body of *response*; raise our errors."""
+    """Yield the raw body of *response*, once; raise our errors."""
     try:
-        yield from response.iter_raw()
+        # `iter_raw` does the same, and takes longer than the small bodies that most responses have.
+        yield from cast("httpx.SyncByteStream", response.stream)
     except HTTP_ERRORS as error:
         raise translate_error(operation, error) from error
 

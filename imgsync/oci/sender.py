@@ -17,12 +17,12 @@ from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.client import HttpClient
 from imgsync.oci.http.request import Request
-from imgsync.oci.http.url import Origin, parse_url
+from imgsync.oci.http.url import Origin, is_sendable, parse_url
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.messages import RegistryRequest
 from imgsync.oci.redirects import check_redirect
-from imgsync.oci.responses import HTTP_ERRORS, drain, read_headers, translate_error
+from imgsync.oci.responses import HTTP_ERRORS, drain, translate_error
 
 USER_AGENT = f"imgsync/{imgsync.__version__}"
 _REDIRECT_LIMIT = 5
@@ -83,7 +83,7 @@ class Sender:
         if request.body is None:
             self._capabilities.learn_round_trip(time.monotonic() - started)
         if "/manifests/" in url and response.status_code != 401:
-            self._pull_limit.update(read_headers(response), before=quota)
+            self._pull_limit.update(response.headers, before=quota)
         return response
 
     def _build(self, request: RegistryRequest, url: str, authorization: str | None, *, retry_policy: RetryPolicy) -> Request:
@@ -119,6 +119,6 @@ class Sender:
         # Nearly every URL is the registry's own, which needs no parsing.
         if url.startswith(own):
             target = url[len(own) :]
-            if target.startswith("/") and target.isascii() and target.isprintable() and " " not in target and "#" not in target:
+            if target.startswith("/") and "#" not in target and is_sendable(target):
                 return self.origin, self._host, self._path + target
         return parse_url(url)

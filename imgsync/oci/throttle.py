@@ -47,13 +47,14 @@ class Throttle:
         # A connection takes as long as the limit takes to double.
         return min(requests, self._adaptive.expected) - self._adaptive.running
 
+    def slot(self, request: RegistryRequest, check: Callable[[], None]) -> contextlib.AbstractContextManager[int]:
+        """Return a context that holds a slot; *check* may end the wait."""
+        slot = self._adaptive.slot(check, is_large=request.moved_bytes >= _LARGE_BYTES)
+        return self._count_pull(slot, check) if request.counts_as_pull else slot
+
     @contextlib.contextmanager
-    def slot(self, request: RegistryRequest, check: Callable[[], None]) -> Iterator[int]:
-        """Wait for a slot for *request*; *check* may end the wait."""
-        with self._adaptive.slot(check, is_large=request.moved_bytes >= _LARGE_BYTES) as slot:
-            if not request.counts_as_pull:
-                yield slot
-                return
+    def _count_pull(self, held: contextlib.AbstractContextManager[int], check: Callable[[], None]) -> Iterator[int]:
+        with held as slot:
             self._rate_limit.pull_limit.acquire(check)
             try:
                 yield slot

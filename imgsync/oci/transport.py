@@ -99,9 +99,9 @@ class Transport:
         """
 
         def send_once() -> RegistryResponse:
-            with self._exchange(request, retry_policy=retry_policy) as (response, url):
+            with self._exchange(request, retry_policy=retry_policy) as (response, headers, url):
                 body = read_body(response, request.limit_bytes, operation=request.operation)
-                return RegistryResponse(response.status_code, read_headers(response), body, url)
+                return RegistryResponse(response.status_code, headers, body, url)
 
         return retry_call(send_once, retry_policy, operation=request.operation.name, reference=request.operation.reference)
 
@@ -115,22 +115,25 @@ class Transport:
         Raises:
             RegistryError: As `request`, also while chunks are read.
         """
-        with self._exchange(request, retry_policy=retry_policy) as (response, _):
-            yield StreamedResponse(response.status_code, read_headers(response), iterate_chunks(response, request.operation))
+        with self._exchange(request, retry_policy=retry_policy) as (response, headers, _):
+            yield StreamedResponse(response.status_code, headers, iterate_chunks(response, request.operation))
 
     @contextlib.contextmanager
-    def _exchange(self, request: RegistryRequest, *, retry_policy: RetryPolicy) -> Iterator[tuple[httpx.Response, str]]:
+    def _exchange(self, request: RegistryRequest, *, retry_policy: RetryPolicy) -> Iterator[tuple[httpx.Response, dict[str, str], str]]:
+        """Give the response, its headers as of `read_headers`, and its URL."""
         with self._throttle.slot(request, retry_policy.check) as slot, self._pool.borrow(retry_policy.check) as client:
             response, url = self._auth.send(client, request, retry_policy=retry_policy)
-            for text in read_warnings(response.headers, clean=self.endpoint.redaction.clean):
-                self._on_warning(text)
+            headers = read_headers(response)
+            if "warning" in headers:
+                for text in read_warnings(response.headers, clean=self.endpoint.redaction.clean):
+                    self._on_warning(text)
             try:
                 # What another host answers, such as a store of blobs, says nothing about the registry.
                 seconds = response.extensions.get(RESPONSE_SECONDS) if self.endpoint.is_own(url) else None
                 self._throttle.note_response(request, response.status_code, slot, seconds=seconds)
                 if response.status_code not in request.accept_statuses:
                     raise self._refusal(request, response, url)
-                yield response, url
+                yield response, headers, url
             finally:
                 response.close()
 

@@ -22,7 +22,7 @@ from imgsync.errors import (
 )
 from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.errors import Operation
-from imgsync.oci.http.url import has_credentials, origin_of, parse_url
+from imgsync.oci.http.url import has_credentials, is_sendable, origin_of, parse_url
 from imgsync.oci.messages import RegistryRequest, RegistryResponse, StreamedResponse
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.responses import resolve_url
@@ -210,6 +210,9 @@ def _resolve_location(client: RegistryClient, operation: Operation, header: str,
         raise operation.make_error(UnexpectedResponseError, "the registry started an upload without a valid Location", status=status)
     endpoint = client.transport.endpoint
     own_url = endpoint.url
+    if header.startswith(f"{own_url}/") and is_sendable(header):
+        # Nearly every one is the registry's own, which needs no parsing.
+        return header
     location = resolve_url(header, base=base, operation=operation)
     (scheme, host, _), netloc, target = parse_url(location)
     if has_credentials(location):

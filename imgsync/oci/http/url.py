@@ -31,7 +31,7 @@ def parse_url(url: str) -> tuple[Origin, str, str]:
         authority, _, path = rest.partition("?")
         path = f"?{path}"
     target = f"/{path}"
-    if not (target.isascii() and target.isprintable() and " " not in target):
+    if not is_sendable(target):
         target = quote(target, safe=_UNQUOTED)
     host = authority.rpartition("@")[2]
     if _HOST.fullmatch(host) is None or scheme not in {"http", "https"}:
@@ -40,6 +40,11 @@ def parse_url(url: str) -> tuple[Origin, str, str]:
         return origin_of(url), host, target
     except ValueError as error:
         raise httpx.InvalidURL(str(error)) from error
+
+
+def is_sendable(target: str) -> bool:
+    """Return whether *target* can be sent as it is."""
+    return target.isascii() and target.isprintable() and " " not in target
 
 
 def join_url(base: str, location: str) -> str:

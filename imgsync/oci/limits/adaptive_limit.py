@@ -6,25 +6,44 @@ How many that are is in `parallelism`; here requests wait for their slots.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import field
+from collections.abc import Callable
+from types import TracebackType
 
 from imgsync.oci.limits.parallelism import Parallelism
-from imgsync.system.dataclass import dataclass
+from imgsync.oci.limits.waits import Wait, Waits
 
-_CHECK_SECONDS = 0.25
 # Of this many slots, one is kept for requests with small bodies, which must not wait for long transfers.
 _SLOTS_PER_RESERVED = 4
 
 
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    number: int
-    started: threading.Event = field(default_factory=threading.Event)
+class _Waiter(Wait):
+    __slots__ = ("number",)
+
+    def __init__(self, number: int, check: Callable[[], None]) -> None:
+        super().__init__(check)
+        self.number = number
+
+
+class Slot:
+    """The slot of one request, held until its block ends."""
+
+    __slots__ = ("_check", "_is_large", "_limit")
+
+    def __init__(self, limit: AdaptiveLimit, check: Callable[[], None], *, is_large: bool) -> None:
+        """Take a slot of *limit* once the block begins."""
+        self._limit = limit
+        self._check = check
+        self._is_large = is_large
+
+    def __enter__(self) -> int:
+        """Wait for the slot; return the generation for `note_response`."""
+        return self._limit.take(self._check, is_large=self._is_large)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Free the slot."""
+        self._limit.release(is_large=self._is_large)
 
 
 class AdaptiveLimit:
@@ -42,6 +61,7 @@ class AdaptiveLimit:
         self._number = itertools.count()
         # Those of large requests, and all others.
         self._waiters: dict[bool, deque[_Waiter]] = {True: deque(), False: deque()}
+        self._waits = Waits()
 
     @property
     def allowed(self) -> int:
@@ -58,25 +78,31 @@ class AdaptiveLimit:
         """Return how many requests are running."""
         return self._running
 
-    @contextlib.contextmanager
-    def slot(self, check: Callable[[], None], *, is_large: bool = False) -> Iterator[int]:
+    def slot(self, check: Callable[[], None], *, is_large: bool = False) -> Slot:
         """
-        Wait for a free slot and hold it.
+        Return a context that waits for a free slot and holds it.
 
-        Yields the generation to pass to `note_response` or `note_refusal`.
+        It gives the generation to pass to `note_response` or `note_refusal`.
 
         Args:
             check: Called while waiting; an error that it raises ends the wait.
             is_large: Whether the request may hold its slot for long. Such requests leave some slots free.
         """
+        return Slot(self, check, is_large=is_large)
+
+    def take(self, check: Callable[[], None], *, is_large: bool) -> int:
+        """Wait for a free slot and take it; return its generation."""
         if self._has_slot(is_large=is_large):
             self._take(is_large=is_large)
         else:
             self._wait(check, is_large=is_large)
-        try:
-            yield self._parallelism.generation
-        finally:
-            self._release(is_large=is_large)
+        return self._parallelism.generation
+
+    def release(self, *, is_large: bool) -> None:
+        """Free a slot; its next user may be waiting."""
+        self._running -= 1
+        self._running_large -= is_large
+        self._start_waiters()
 
     def note_response(self, generation: int, *, kind: str = "", seconds: float | None = None) -> None:
         """Note that a request was served; the limit may change."""
@@ -95,23 +121,17 @@ class AdaptiveLimit:
         self._running += 1
         self._running_large += is_large
 
-    def _release(self, *, is_large: bool) -> None:
-        self._running -= 1
-        self._running_large -= is_large
-        self._start_waiters()
-
     def _wait(self, check: Callable[[], None], *, is_large: bool) -> None:
-        waiter = _Waiter(next(self._number))
-        self._waiters[is_large].append(waiter)
+        waiters = self._waiters[is_large]
+        waiter = _Waiter(next(self._number), check)
+        waiters.append(waiter)
         try:
-            check()
-            while not waiter.started.wait(_CHECK_SECONDS):
-                check()
+            self._waits.run(waiter)
         except BaseException:
-            if waiter.started.is_set():
-                self._release(is_large=is_large)
+            if waiter in waiters:
+                waiters.remove(waiter)
             else:
-                self._waiters[is_large].remove(waiter)
+                self.release(is_large=is_large)
             raise
 
     def _start_waiters(self) -> None:
@@ -119,4 +139,4 @@ class AdaptiveLimit:
         while ready := [is_large for is_large, waiters in self._waiters.items() if waiters and self._has_slot(is_large=is_large)]:
             first = min(ready, key=lambda is_large: self._waiters[is_large][0].number)
             self._take(is_large=first)
-            self._waiters[first].popleft().started.set()
+            self._waiters[first].popleft().end()

@@ -8,15 +8,14 @@ Spec: https://docs.docker.com/docker-hub/usage/pulls/.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Mapping
 
 from imgsync.errors import LimitReachedError
+from imgsync.oci.limits.waits import Wait, Waits
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_duration
 
 _HEADER = re.compile(r"([0-9]{1,9})(?:\s*;\s*w=([0-9]{1,9}))?")
-_CHECK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class PullLimit:
     """
     The pull limit of one registry, shared by all callers.
 
-    Until the first response shows whether there is a limit, pulls are sent one at a time.
+    Until the first response shows whether there is a limit, pulls are sent one at a time. Greenlets switch only where they wait, so no lock is needed.
     """
 
     def __init__(self, registry: str) -> None:
@@ -47,7 +46,8 @@ class PullLimit:
         self._is_known = False
         self._quota: PullQuota | None = None
         self._in_flight = 0
-        self._changed = threading.Condition()
+        self._waits = Waits()
+        self._waiting: list[Wait] = []
 
     @property
     def quota(self) -> PullQuota | None:
@@ -64,43 +64,45 @@ class PullLimit:
         Raises:
             LimitReachedError: No pull is left.
         """
-        with self._changed:
-            while not self._is_known and self._in_flight:
-                check()
-                self._changed.wait(_CHECK_SECONDS)
-            if self._quota is not None and self._quota.remaining - self._in_flight <= 0:
-                raise self._make_error()
-            self._in_flight += 1
+        while not self._is_known and self._in_flight:
+            wait = Wait(check)
+            self._waiting.append(wait)
+            self._waits.run(wait)
+        if self._quota is not None and self._quota.remaining - self._in_flight <= 0:
+            raise self._make_error()
+        self._in_flight += 1
 
     def release(self) -> None:
         """Note that a pull ended, with or without success."""
-        with self._changed:
-            self._in_flight -= 1
-            self._changed.notify_all()
+        self._in_flight -= 1
+        self._end_waits()
 
     def update(self, headers: Mapping[str, str], *, before: PullQuota | None) -> None:
         """
         Update the quota from a response about a manifest.
 
         Args:
-            headers: Its headers, names in lower case.
+            headers: Its headers; names in lower case are found.
             before: The quota when the request was sent.
         """
         found = _HEADER.match(headers.get("ratelimit-remaining", ""))
-        with self._changed:
-            self._is_known = True
-            if found is not None:
-                remaining = self._choose_remaining(int(found[1]), before)
-                limit = _HEADER.match(headers.get("ratelimit-limit", ""))
-                self._quota = PullQuota(remaining, int(limit[1]) if limit else None, int(found[2]) if found[2] else None)
-            self._changed.notify_all()
+        self._is_known = True
+        if found is not None:
+            remaining = self._choose_remaining(int(found[1]), before)
+            limit = _HEADER.match(headers.get("ratelimit-limit", ""))
+            self._quota = PullQuota(remaining, int(limit[1]) if limit else None, int(found[2]) if found[2] else None)
+        self._end_waits()
 
     def exhaust(self) -> LimitReachedError:
         """Note that the registry refused a pull; return the error to raise."""
-        with self._changed:
-            known = self._quota or PullQuota(0)
-            self._quota = PullQuota(0, known.limit, known.window_seconds)
-            return self._make_error()
+        known = self._quota or PullQuota(0)
+        self._quota = PullQuota(0, known.limit, known.window_seconds)
+        return self._make_error()
+
+    def _end_waits(self) -> None:
+        """Let all callers look again."""
+        while self._waiting:
+            self._waiting.pop().end()
 
     def _choose_remaining(self, remaining: int, before: PullQuota | None) -> int:
         """Return the pulls left, ignoring responses that arrive out of order."""

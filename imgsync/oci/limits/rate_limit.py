@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -31,7 +30,6 @@ class RateLimit:
         self._rate = rate
         self._sent: deque[float] = deque(maxlen=rate[0] if rate else 0)
         self._blocked_until = 0.0
-        self._lock = threading.Lock()
 
     def wait(self, pause: Callable[[float], None]) -> None:
         """
@@ -76,14 +74,14 @@ class RateLimit:
 
     def _take(self) -> float:
         """Count a request and return 0, or return the seconds to wait."""
-        with self._lock:
-            now = time.monotonic()
-            if now < self._blocked_until:
-                return self._blocked_until - now
-            if self._rate is None:
-                return 0.0
-            requests, seconds = self._rate
-            if len(self._sent) == requests and now < self._sent[0] + seconds:
-                return self._sent[0] + seconds - now
-            self._sent.append(now)
+        # Greenlets switch only where they wait, so no lock is needed.
+        now = time.monotonic()
+        if now < self._blocked_until:
+            return self._blocked_until - now
+        if self._rate is None:
             return 0.0
+        requests, seconds = self._rate
+        if len(self._sent) == requests and now < self._sent[0] + seconds:
+            return self._sent[0] + seconds - now
+        self._sent.append(now)
+        return 0.0
