@@ -99,6 +99,11 @@ class Worker:
             finally:
                 os._exit(CANCELLED_EXIT)
 
+    def lose(self, broker: str, reason: str) -> None:
+        """Log that the broker cannot be reached."""
+        with self._command().scope(cleanup=False):
+            self._find_log().warning("broker.lost", broker=broker, reason=self._redaction.clean(reason)[:200])
+
     def is_ending(self) -> bool:
         """Return whether the worker is to end."""
         return self._is_ending
@@ -185,7 +190,7 @@ def make_app() -> Any:
         login = find_broker(options["broker"], worker.config.registries.broker, is_argument=False)
     if options["drain"] is not None:
         call_every(_DRAIN_POLL_SECONDS, worker.end_when_idle)
-    port = WorkerPort(worker.carry_out, worker.refuse, worker.shut_down, worker.cut_short, worker.is_ending)
+    port = WorkerPort(worker.carry_out, worker.refuse, worker.shut_down, worker.cut_short, worker.is_ending, worker.lose)
     return make_worker_app(login, QueueNames(options["queue"]), port)
 
 

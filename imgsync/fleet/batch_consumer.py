@@ -19,6 +19,7 @@ from celery.worker.consumer.consumer import Consumer
 
 from imgsync.apply.batch import MESSAGE_BYTES
 from imgsync.concurrency.greenlets import call_every
+from imgsync.fleet.broker_login import CONNECT_SECONDS
 from imgsync.fleet.queues import declare_queues
 from imgsync.system.dataclass import dataclass
 
@@ -27,6 +28,8 @@ TASK = "imgsync.batch"
 _LEFT_OUT = ("mingle", "events", "gossip", "heart", "control", "delayed_delivery", "agent")
 _POLL_SECONDS = 0.5
 _BEAT_SECONDS = 1.0
+# Between the first attempts to connect, and at most.
+_RECONNECT_SECONDS = (1.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class WorkerPort:
         shut_down: Called when the worker is to end: the running batch gets a grace period.
         cut_short: Ends the process at once.
         is_ending: Returns whether the worker is to end.
+        lose: Receives the broker's address and why it cannot be reached, once until it can.
     """
 
     carry_out: Callable[[str, bool], str | None]
@@ -47,6 +51,7 @@ class WorkerPort:
     shut_down: Callable[[], None]
     cut_short: Callable[[], None]
     is_ending: Callable[[], bool]
+    lose: Callable[[str, str], None]
 
 
 class BatchConsumer(Consumer):  # type: ignore[misc]
@@ -60,7 +65,39 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take one batch at a time from the broker."""
         self.loop = _receive
+        self.is_lost = False
         super().__init__(*args, **{**kwargs, "initial_prefetch_count": 1})
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Open *conn*, however often that takes, and return it."""
+        # Celery waits up to half a minute between attempts, and without end for a broker that accepts a connection and is silent.
+        conn.connect_timeout = CONNECT_SECONDS
+        try:
+            conn.ensure_connection(
+                lambda error, _: self._report(error),
+                interval_start=_RECONNECT_SECONDS[0],
+                interval_step=_RECONNECT_SECONDS[0],
+                interval_max=_RECONNECT_SECONDS[1],
+                callback=state.maybe_shutdown,
+            )
+        except Exception as error:
+            self._report(error)
+            raise
+        return conn
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Log *exc*, and clear away the connection."""
+        self._report(exc)
+        super().on_connection_error_after_connected(exc)
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Log *exc*."""
+        self._report(exc)
+
+    def _report(self, error: Exception) -> None:
+        if not self.is_lost:
+            self.is_lost = True
+            self.app.imgsync_port.lose(self.conninfo.as_uri(), f"{type(error).__name__}: {error}")
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what receives each message."""
@@ -98,6 +135,7 @@ def _receive(consumer: Any, connection: Any, task_consumer: Any, blueprint: Any,
     task_consumer.on_message = consumer.create_task_handler()
     task_consumer.consume()
     consumer.on_ready()
+    consumer.is_lost = False
     try:
         while blueprint.state == RUN:
             state.maybe_shutdown()

@@ -33,7 +33,7 @@ _PLACES = 32
 _PUBLISH_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
 # How long Celery may take to leave the broker.
-_LEAVE_SECONDS = 10.0
+_LEAVE_SECONDS = 5.0
 _REMEMBERED_ANSWERS = 16
 
 

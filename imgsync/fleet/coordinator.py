@@ -177,10 +177,16 @@ class Coordinator:
         if waiting and self._stop.is_closed:
             # A worker had begun them, and died since.
             self._purge(link)
-        elif not waiting and not self._stop.is_closed:
-            for batch in dispatch.take_overdue(workers=self._workers, now=now):
-                self._log.warning("batch.repeated", batch=batch.id, attempt=batch.attempt)
-                self._publish(link, batch)
+        elif not self._stop.is_closed:
+            self._repeat(link, dispatch.take_overdue(workers=self._workers, now=now, waiting=waiting), waiting=waiting)
+
+    def _repeat(self, link: OpenLink, batches: Sequence[Batch], *, waiting: int) -> None:
+        """Send *batches* again, in place of those that wait."""
+        if batches and waiting:
+            link.purge()
+        for batch in batches:
+            self._log.warning("batch.repeated", batch=batch.id, attempt=batch.attempt)
+            self._publish(link, batch)
 
     def _send(self, link: OpenLink, dispatch: Dispatch) -> None:
         """Fill the window; two batches for each worker are enough."""

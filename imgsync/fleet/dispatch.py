@@ -109,14 +109,19 @@ class Dispatch:
         self._out[self._number] = out
         return self._make(self._number, out, workers)
 
-    def take_overdue(self, *, workers: int, now: float) -> list[Batch]:
-        """Return batches without an answer within twice their budget."""
-        found = []
-        for number, out in self._out.items():
-            if now - out.sent_at > 2 * out.budget_seconds:
-                out.sent_at, out.attempt = now, out.attempt + 1
-                found.append(self._make(number, out, workers))
-        return found
+    def take_overdue(self, *, workers: int, now: float, waiting: int = 0) -> list[Batch]:
+        """
+        Return batches without an answer within twice their budget.
+
+        If all of them are among the *waiting*, no worker has begun any. Then all come again, with the time of now: no worker takes a batch that is old.
+        """
+        overdue = [number for number, out in self._out.items() if now - out.sent_at > 2 * out.budget_seconds]
+        if waiting:
+            overdue = list(self._out) if overdue and waiting >= len(self._out) else []
+        for number in overdue:
+            out = self._out[number]
+            out.sent_at, out.attempt = now, out.attempt + 1
+        return [self._make(number, self._out[number], workers) for number in overdue]
 
     def accept(self, answer: Answer) -> Accepted:
         """

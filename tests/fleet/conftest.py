@@ -14,6 +14,7 @@ import pytest
 from tests.support.images import Image, image, layer
 from tests.support.lab import Lab
 from tests.support.rabbitmq import Broker
+from tests.support.relay import Relay
 from tests.support.run_imgsync import Result, eventually, finish
 
 
@@ -30,7 +31,11 @@ class FleetLab:
     @property
     def options(self) -> tuple[str, ...]:
         """The options that coordinator and workers share."""
-        return ("--broker", self.broker.url, "--queue", self.queue, "--log-format", "json", "--log-level", "info")
+        return self.options_for(self.broker.url)
+
+    def options_for(self, url: str) -> tuple[str, ...]:
+        """Return the options of a process that reaches the broker at *url*."""
+        return ("--broker", url, "--queue", self.queue, "--log-format", "json", "--log-level", "info")
 
     def push(self, count: int, *, base: int = 3) -> None:
         """Push *count* images on one base, each to a repository of its own."""
@@ -47,9 +52,9 @@ class FleetLab:
         destination = f"{self.lab.destination.host}/{namespace}"
         self.lab.workplace.mirror("a", source=source, destinations=[destination], retry={"attempts": 2, "interval": "0s"}, **settings)
 
-    def start_workers(self, count: int) -> None:
-        """Start *count* workers, and wait until all that were started consume."""
-        self.workers += [self.lab.start("worker", *self.options) for _ in range(count)]
+    def start_workers(self, count: int, url: str = "") -> None:
+        """Start *count* workers, and wait until all that were started consume; *url* is how they reach the broker, if not directly."""
+        self.workers += [self.lab.start("worker", *self.options_for(url or self.broker.url)) for _ in range(count)]
         wait_for(lambda: self.broker.count_consumers(self.queue) >= len(self.workers))
 
     def coordinate(self, *arguments: str) -> Result:
@@ -86,6 +91,13 @@ def running_fleet(lab: Lab, broker: Broker) -> Iterator[FleetLab]:
         for worker in made.workers:
             worker.kill()
             worker.communicate()
+
+
+@pytest.fixture
+def relay(broker: Broker) -> Iterator[Relay]:
+    """A line to the broker that can be lost."""
+    with Relay(broker.host, 5672) as running:
+        yield running
 
 
 @pytest.fixture

@@ -146,6 +146,19 @@ def test_silence_is_answered_by_sending_again():
     assert dispatch.take_overdue(workers=1, now=1202.0) == []
 
 
+def test_batches_that_no_worker_began_are_made_again():
+    """All of them, since workers refuse what is old; while some are begun, what waits only waits."""
+    dispatch = _dispatch(_changes(2, 1))
+    given = _take_all(dispatch)
+
+    assert dispatch.take_overdue(workers=0, now=1199.0, waiting=2) == []
+    assert dispatch.take_overdue(workers=0, now=1201.0, waiting=1) == []
+    again = dispatch.take_overdue(workers=0, now=1201.0, waiting=2)
+
+    assert [(one.id, one.attempt) for one in again] == [(one.id, 2) for one in given]
+    assert dispatch.take_overdue(workers=0, now=1202.0, waiting=2) == []
+
+
 @pytest.mark.row("GIT-15")
 def test_dead_batch_fails_its_changes():
     """And frees its repositories for what else is left of them."""

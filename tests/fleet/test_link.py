@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -13,13 +13,6 @@ from tests.support.relay import Relay
 from tests.support.run_imgsync import eventually
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def relay(broker) -> Iterator[Relay]:
-    """A line to the broker that can be lost."""
-    with Relay(broker.host, 5672) as running:
-        yield running
 
 
 @pytest.mark.parametrize(

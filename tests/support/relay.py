@@ -18,7 +18,8 @@ class Relay(Listener):
         self._peer = (host, port)
         self._flows = threading.Event()
         self._flows.set()
-        self.connections = 0
+        self.accepted = 0
+        self._open: set[socket.socket] = set()
 
     def fall_silent(self) -> None:
         """Pass on nothing more; connections stay open, and new ones are accepted."""
@@ -28,18 +29,26 @@ class Relay(Listener):
         """Pass on what was kept back, and all that follows."""
         self._flows.set()
 
+    def cut(self) -> None:
+        """Close every connection; new ones are accepted."""
+        for one in list(self._open):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
     def __exit__(self, *error: object) -> None:
         """Stop; what is kept back is let go."""
         self.speak()
         super().__exit__(*error)
 
     def _serve(self, sock: socket.socket) -> None:
-        self.connections += 1
+        self.accepted += 1
         with sock, contextlib.suppress(OSError), socket.create_connection(self._peer) as peer:
+            self._open |= {sock, peer}
             back = threading.Thread(target=self._pump, args=(peer, sock), daemon=True)
             back.start()
             self._pump(sock, peer)
             back.join()
+            self._open -= {sock, peer}
 
     def _pump(self, read: socket.socket, write: socket.socket) -> None:
         with contextlib.suppress(OSError):
