@@ -8,6 +8,7 @@ import types
 from imgsync.system.collector import collect_rarely
 from imgsync.system.early_signals import end_at_signal
 from imgsync.system.lazy_import import replace_modules
+from imgsync.system.lazy_pattern import compile_patterns_later
 
 _WITHOUT_NETWORK = {"completion", "convert", "fmt", "help", "init", "man", "schema", "show", "validate", "version", "-h", "--help", "-V", "--version"}
 
@@ -28,6 +29,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     end_at_signal()
     collect_rarely()
+    compile_patterns_later()
     from imgsync.system.stdio import protect_streams
 
     protect_streams()

@@ -38,6 +38,7 @@ from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
 from imgsync.system.collector import collect_as_usual
 from imgsync.system.dataclass import dataclass
+from imgsync.system.lazy_pattern import compile_patterns_now
 from imgsync.text.units import format_duration
 
 STOPPED_EXIT = 75
@@ -144,6 +145,7 @@ def open_session(
     """
     began = time.monotonic()
     collect_as_usual()
+    compile_patterns_now()
     stream = LogStream()
     ci_log = CILog(stream, log_format=common.log_format)
     log = _configure_log(settings, common, stream, ci_log)

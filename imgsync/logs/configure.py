@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from functools import partial
-from types import ModuleType
 from typing import Any, TextIO, cast
 
 from imgsync.logs.stream import Stream
-from imgsync.system.lazy_import import hide_modules, replace_modules
+from imgsync.system.lazy_import import leave_out
 from imgsync.system.terminal import can_redraw, has_colour, read_size
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_json, sanitize_line
 
-# structlog imports them for coloured tracebacks, and asyncio for loggers in coroutines; imgsync has neither.
-with hide_modules("rich", "better_exceptions"), replace_modules({"asyncio": ModuleType("asyncio")}):
+# Coloured lines and tracebacks, what the standard library's loggers need, and asyncio for loggers in coroutines: imgsync has none of them.
+_UNUSED = ("structlog.dev", "structlog.tracebacks", "structlog.stdlib", "structlog.testing", "structlog.threadlocal", "asyncio")
+with leave_out(*_UNUSED):
     import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

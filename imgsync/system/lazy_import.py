@@ -32,3 +32,33 @@ def replace_modules(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
 def hide_modules(*names: str) -> contextlib.AbstractContextManager[None]:
     """Hide modules that are not loaded yet within the block."""
     return replace_modules({name: None for name in names if name not in sys.modules})
+
+
+def leave_out(*names: str) -> contextlib.AbstractContextManager[None]:
+    """
+    Import nothing of modules that are not needed, within the block.
+
+    Each name in such a module is a class that does nothing. What is loaded already stays.
+    """
+    return replace_modules({name: _LeftOut(name) for name in names if name not in sys.modules})
+
+
+class _LeftOut(ModuleType):
+    """A module in which each name is a class that does nothing."""
+
+    def __getattr__(self, name: str) -> type:
+        """Return the class, except for what Python itself asks of a module."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Nothing
+
+
+class _Nothing:
+    """A class, decorator or value that does nothing."""
+
+    def __init__(self, *_arguments: object, **_named: object) -> None:
+        """Accept anything."""
+
+    def __call__(self, decorated: object = None, *_arguments: object, **_named: object) -> object:
+        """Return what it decorates."""
+        return decorated
