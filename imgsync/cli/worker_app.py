@@ -34,6 +34,7 @@ from imgsync.documents.envelope import parse_document, to_json
 from imgsync.errors import ConfigError, UsageError
 from imgsync.fleet.batch_consumer import WorkerPort
 from imgsync.fleet.batch_runner import BatchRunner, refuse_batch
+from imgsync.fleet.broker_login import REFUSED_HINT
 from imgsync.fleet.celery_worker import make_worker_app
 from imgsync.fleet.check_batch import is_for
 from imgsync.fleet.queues import QueueNames
@@ -44,6 +45,7 @@ from imgsync.text.redaction import Redaction
 from imgsync.text.units import format_duration
 
 _DRAIN_POLL_SECONDS = 0.5
+_USAGE_EXIT = 3
 
 
 class Worker:
@@ -81,6 +83,11 @@ class Worker:
         with self._command().scope(cleanup=False):
             self._log_refused(reason)
 
+    def wait(self) -> None:
+        """Log that the queues are not there yet."""
+        with self._command().scope(cleanup=False):
+            self._find_log().warning("queues.missing", hint="start a coordinator, which declares them: imgsync apply --broker URL")
+
     def shut_down(self) -> None:
         """End the running batch within the grace period."""
         self._is_ending = True
@@ -103,6 +110,14 @@ class Worker:
         """Log that the broker cannot be reached."""
         with self._command().scope(cleanup=False):
             self._find_log().warning("broker.lost", broker=broker, reason=self._redaction.clean(reason)[:200])
+
+    def give_up(self, broker: str, reason: str) -> None:
+        """Log that the broker refused this machine, and end the process."""
+        with self._command().scope(cleanup=False):
+            try:
+                self._find_log().error("broker.refused", broker=broker, reason=self._redaction.clean(reason)[:300], hint=REFUSED_HINT)
+            finally:
+                os._exit(_USAGE_EXIT)
 
     def is_ending(self) -> bool:
         """Return whether the worker is to end."""
@@ -190,7 +205,7 @@ def make_app() -> Any:
         login = find_broker(options["broker"], worker.config.registries.broker, is_argument=False)
     if options["drain"] is not None:
         call_every(_DRAIN_POLL_SECONDS, worker.end_when_idle)
-    port = WorkerPort(worker.carry_out, worker.refuse, worker.shut_down, worker.cut_short, worker.is_ending, worker.lose)
+    port = WorkerPort(worker.carry_out, worker.refuse, worker.shut_down, worker.cut_short, worker.is_ending, worker.lose, worker.give_up, worker.wait)
     return make_worker_app(login, QueueNames(options["queue"]), port)
 
 

@@ -13,14 +13,16 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from amqp.exceptions import AccessRefused, NotFound
 from celery.bootsteps import RUN
 from celery.worker import state
 from celery.worker.consumer.consumer import Consumer
 
 from imgsync.apply.batch import MESSAGE_BYTES
-from imgsync.concurrency.greenlets import call_every
+from imgsync.concurrency.greenlets import call_every, pause
 from imgsync.fleet.broker_login import CONNECT_SECONDS
-from imgsync.fleet.queues import declare_queues
+from imgsync.fleet.connect import REFUSALS
+from imgsync.fleet.queues import QueueNames, declare_queues
 from imgsync.system.dataclass import dataclass
 
 TASK = "imgsync.batch"
@@ -44,6 +46,8 @@ class WorkerPort:
         cut_short: Ends the process at once.
         is_ending: Returns whether the worker is to end.
         lose: Receives the broker's address and why it cannot be reached, once until it can.
+        give_up: Receives the same when to try again does not help; ends the process.
+        wait: Called when the queues are not there, and the worker may not declare them.
     """
 
     carry_out: Callable[[str, bool], str | None]
@@ -52,6 +56,8 @@ class WorkerPort:
     cut_short: Callable[[], None]
     is_ending: Callable[[], bool]
     lose: Callable[[str, str], None]
+    give_up: Callable[[str, str], None]
+    wait: Callable[[], None]
 
 
 class BatchConsumer(Consumer):  # type: ignore[misc]
@@ -65,8 +71,20 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take one batch at a time from the broker."""
         self.loop = _receive
-        self.is_lost = False
+        self.is_lost = self.was_connected = False
         super().__init__(*args, **{**kwargs, "initial_prefetch_count": 1})
+
+    def connect(self) -> Any:
+        """Return a connection to a broker that has all queues."""
+        connection = super().connect()
+        try:
+            # Those of answers and of what is refused too: what has no queue would be lost.
+            _wait_for_queues(connection, self.app.imgsync_queues, on_wait=self.app.imgsync_port.wait)
+        except REFUSALS as error:
+            self._report(error)
+            raise
+        self.was_connected = True
+        return connection
 
     def ensure_connected(self, conn: Any) -> Any:
         """Open *conn*, however often that takes, and return it."""
@@ -95,16 +113,16 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         self._report(exc)
 
     def _report(self, error: Exception) -> None:
+        port: WorkerPort = self.app.imgsync_port
         if not self.is_lost:
             self.is_lost = True
-            self.app.imgsync_port.lose(self.conninfo.as_uri(), f"{type(error).__name__}: {error}")
+            is_final = isinstance(error, REFUSALS) and not self.was_connected
+            (port.give_up if is_final else port.lose)(self.conninfo.as_uri(), f"{type(error).__name__}: {error}")
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what receives each message."""
         handle = super().create_task_handler(*args, **kwargs)
         port: WorkerPort = self.app.imgsync_port
-        # Those of answers and of what is refused too: what has no queue would be lost.
-        declare_queues(self.connection.default_channel, self.app.imgsync_queues)
 
         def on_message(message: Any) -> None:
             try:
@@ -117,6 +135,33 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
             handle(message)
 
         return on_message
+
+
+def _wait_for_queues(connection: Any, names: QueueNames, *, on_wait: Callable[[], None]) -> None:
+    """Declare the queues, or wait until a coordinator did."""
+    if _has_queues(connection, names):
+        return
+    try:
+        declare_queues(connection.channel(), names)
+    except AccessRefused:
+        on_wait()
+        while not _has_queues(connection, names):
+            state.maybe_shutdown()
+            connection.heartbeat_check()
+            pause(_BEAT_SECONDS)
+
+
+def _has_queues(connection: Any, names: QueueNames) -> bool:
+    """Return whether all is declared; to ask needs no permission."""
+    channel = connection.channel()
+    try:
+        for name in names.arguments:
+            channel.queue_declare(queue=name, passive=True)
+        channel.exchange_declare(exchange=names.results, type="direct", passive=True)
+    except NotFound:
+        return False
+    channel.close()
+    return True
 
 
 def _receive(consumer: Any, connection: Any, task_consumer: Any, blueprint: Any, *_: object) -> None:

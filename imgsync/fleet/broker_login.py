@@ -10,6 +10,7 @@ from imgsync.system.dataclass import dataclass
 
 HEARTBEAT_SECONDS = 4.0
 CONNECT_SECONDS = 10.0
+REFUSED_HINT = "compare `broker:` in registries.yaml with the broker's users, permissions and certificate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ def _end(app: Any) -> None:
 
 
 def _list_settings(login: BrokerLogin, names: QueueNames) -> dict[str, Any]:
-    work = Queue(names.work, exchange=Exchange(""), routing_key=names.work, durable=True, queue_arguments=names.arguments[names.work])
+    # The consumer has seen that it is there. To declare it is a permission that a worker need not have.
+    work = Queue(names.work, exchange=Exchange(""), routing_key=names.work, durable=True, queue_arguments=names.arguments[names.work], no_declare=True)
     return {
         "accept_content": ["json"],
         "broker_connection_max_retries": None,
@@ -148,7 +149,7 @@ def _publish(login: BrokerLogin, queue: str, text: str, *, is_ending: Callable[[
     while True:
         try:
             with open_connection(line) as connection:
-                return publish(connection.Producer(serializer=None), queue, text.encode())
+                return publish(connection.Producer(serializer=None), queue, text.encode(), exchange=queue)
         except errors:
             if time.monotonic() > ends or is_ending():
                 raise

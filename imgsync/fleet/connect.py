@@ -7,14 +7,18 @@ A frozen broker or a lost line closes nothing. So every wait for the broker has 
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Iterator
 
+from amqp import exceptions
 from kombu import Connection
 
 from imgsync.fleet.broker_login import CONNECT_SECONDS, HEARTBEAT_SECONDS, BrokerLogin
 
 # Long enough for a message of a megabyte on a slow line.
 SILENT_SECONDS = 30.0
+# Waiting does not help: no login, no permission, another authority, or a queue of that name with other settings.
+REFUSALS = (exceptions.AccessRefused, exceptions.NotAllowed, exceptions.PreconditionFailed, ssl.SSLCertVerificationError)
 
 
 def make_connection(login: BrokerLogin) -> Connection:

@@ -22,6 +22,7 @@ from imgsync.apply.report import Outcome, Result, SharedCopies, add_shared
 from imgsync.concurrency.greenlets import pause
 from imgsync.config.model import Config
 from imgsync.errors import UsageError
+from imgsync.fleet.broker_login import REFUSED_HINT
 from imgsync.fleet.cut import Cutter
 from imgsync.fleet.dispatch import Accepted, Dispatch, RefusedMessageError
 from imgsync.fleet.link import BrokerLink, LockedQueueError, Message, OpenLink
@@ -82,6 +83,7 @@ class Coordinator:
         self._workers = 0
         self._counted_at = 0.0
         self._alone_since = time.monotonic()
+        self._was_open = False
         self._purged: int | None = None
         self._unconfirmed: dict[int, Batch] = {}
         self._dispatch: Dispatch | None = None
@@ -99,7 +101,7 @@ class Coordinator:
         while not self._dispatch.is_done and not (self._stop.is_closed and not self._dispatch.out_count) and not self._stop.is_cancelled:
             try:
                 with self._link.open() as link:
-                    locked_since = None
+                    locked_since, self._was_open = None, True
                     if self._serve(link, deliver):
                         return
             except LockedQueueError as error:
@@ -108,6 +110,7 @@ class Coordinator:
                     raise UsageError(f"another coordinator uses the queue {error}", hint="wait for it, or give this run another --queue") from error
                 pause(_RECONNECT_SECONDS)
             except self._link.errors as error:
+                self._raise_if_refused(error)
                 self._log.warning("broker.lost", broker=self._link.address, reason=self._clean(f"{type(error).__name__}: {error}")[:200])
                 pause(_RECONNECT_SECONDS)
 
@@ -130,6 +133,17 @@ class Coordinator:
     def refused(self) -> Mapping[str, int]:
         """Return how many messages did nothing, by reason."""
         return self._dispatch.sums.refused if self._dispatch is not None else {}
+
+    def _raise_if_refused(self, error: Exception) -> None:
+        """
+        Return if another attempt may succeed after *error*.
+
+        Raises:
+            UsageError: The broker refused the first connection.
+        """
+        if isinstance(error, self._link.refusals) and not self._was_open:
+            reason = self._clean(str(error))[:300]
+            raise UsageError(f"{self._link.address}: {reason}", hint=REFUSED_HINT) from error
 
     def _serve(self, link: OpenLink, deliver: Callable[[FinishedChange], None]) -> bool:
         """Send and receive; return whether all is over."""
@@ -243,8 +257,11 @@ class Coordinator:
     def _note(self, accepted: Accepted) -> None:
         answer = accepted.done
         assert answer is not None  # noqa: S101 - checked by the caller
-        log = self._log.warning if answer.refused else self._log.info
-        log("batch.answered", batch=answer.batch, worker=answer.worker, changes=len(answer.done.outcomes), seconds=answer.done.seconds, refused=answer.refused)
+        done = {"batch": answer.batch, "worker": answer.worker, "changes": len(answer.done.outcomes), "seconds": answer.done.seconds}
+        if answer.refused:
+            self._log.warning("batch.answered", **done, refused=answer.refused)
+        else:
+            self._log.info("batch.answered", **done, refused="")
         if self._records is not None and not accepted.outcomes:
             # Shared blobs are of no image. Others are recorded with their images.
             self._records.writer.write_found(accepted.blobs)

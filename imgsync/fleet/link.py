@@ -18,7 +18,7 @@ from kombu import Consumer, Producer
 from kombu.entity import Queue
 
 from imgsync.fleet.broker_login import BrokerLogin
-from imgsync.fleet.connect import list_errors, make_connection, open_connection
+from imgsync.fleet.connect import REFUSALS, list_errors, make_connection, open_connection
 from imgsync.fleet.queues import QueueNames, declare_queues, publish
 from imgsync.system.dataclass import dataclass
 
@@ -50,6 +50,7 @@ class BrokerLink:
         self._names = names
         self._connection = make_connection(login)
         self.errors = list_errors(self._connection)
+        self.refusals = REFUSALS
 
     @property
     def address(self) -> str:

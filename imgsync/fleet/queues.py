@@ -19,7 +19,7 @@ class QueueNames:
 
     @property
     def results(self) -> str:
-        """Return the queue of the workers' answers."""
+        """Return the queue of the workers' answers, and its exchange."""
         return f"{self.work}.results"
 
     @property
@@ -39,13 +39,16 @@ class QueueNames:
         return {self.dead: dict(_QUORUM), self.results: dict(_QUORUM), self.work: work}
 
 
-def publish(producer: Any, queue: str, body: bytes) -> None:
-    """Publish *body* to *queue*, to be kept on disk."""
+def publish(producer: Any, queue: str, body: bytes, *, exchange: str = "") -> None:
+    """Publish *body* to *queue* by *exchange*, to be kept on disk."""
     # As the producer's connection is set up, it waits until the broker has it. What has no queue is an error.
-    producer.publish(body, exchange="", routing_key=queue, content_type="application/json", content_encoding="utf-8", delivery_mode=2, mandatory=True)
+    producer.publish(body, exchange=exchange, routing_key=queue, content_type="application/json", content_encoding="utf-8", delivery_mode=2, mandatory=True)
 
 
 def declare_queues(channel: Any, names: QueueNames) -> None:
     """Declare the durable queues; those that exist stay as they are."""
     for name, arguments in names.arguments.items():
         channel.queue_declare(queue=name, durable=True, auto_delete=False, arguments=arguments)
+    # Answers have an exchange of their own: who may write to the default one may write to every queue.
+    channel.exchange_declare(exchange=names.results, type="direct", durable=True, auto_delete=False)
+    channel.queue_bind(queue=names.results, exchange=names.results, routing_key=names.results)

@@ -26,7 +26,7 @@ class _Link:
     """A broker with one worker, which copies shared blobs and fails with images."""
 
     address = "broker.example"
-    errors = ()
+    errors = refusals = ()
 
     def __init__(self) -> None:
         self._waiting: list[bytes] = []

@@ -3,13 +3,20 @@ Debian's RabbitMQ as a process, with everything of its own.
 
 One broker serves all workers of pytest: the first to need it starts it, the last to leave ends it. Its address on loopback and the port of its epmd come
 from the process id of who starts it, so that no two of them meet; nothing looks for a free port.
+
+Beside `/`, it has the virtual host `imgsync`, with the users and the permissions that docs/how-to/many-machines.md gives, reached by TLS alone.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import json
 import os
+import re
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,10 +25,28 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import trustme
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _READY_SECONDS = 90.0
 _END_SECONDS = 30.0
+# Of each user of the fleet.
+PASSWORD = "harness-password-of-the-broker"
+PERMISSIONS = ("configure", "write", "read")
+_PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "many-machines.md"
+_CONFIG = """
+listeners.tcp.1 = {host}:5672
+listeners.ssl.1 = {host}:5671
+ssl_options.cacertfile = {folder}/ca.pem
+ssl_options.certfile = {folder}/server.pem
+ssl_options.keyfile = {folder}/server-key.pem
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+load_definitions = {folder}/definitions.json
+log.file = false
+log.console = true
+max_message_size = 16777216
+"""
 
 
 @dataclass(frozen=True)
@@ -36,12 +61,31 @@ class Broker:
         """The URL, without the login `guest`, which AMQP clients assume."""
         return f"amqp://{self.host}:5672/"
 
-    def connect(self) -> Any:
-        """Return a connection as `guest`."""
+    @property
+    def tls_url(self) -> str:
+        """The URL of the fleet's virtual host, which asks for a client certificate."""
+        return f"amqps://{self.host}:5671/imgsync"
+
+    @property
+    def password_file(self) -> str:
+        """The file with the password of the fleet's users."""
+        return str(self.folder / "password")
+
+    @property
+    def tls(self) -> dict[str, str]:
+        """The files of a client, as in registries.yaml."""
+        return {"ca": str(self.folder / "ca.pem"), "cert": str(self.folder / "client.pem"), "key": str(self.folder / "client-key.pem")}
+
+    def connect(self, user: str = "") -> Any:
+        """Return a connection as `guest`, or as *user* to the fleet's virtual host."""
         # Imported now: tests/conftest.py imports this module, and only a fleet needs the extra.
         from kombu import Connection
 
-        return Connection(self.url, heartbeat=0, transport_options={"confirm_publish": True})
+        options = {"heartbeat": 0, "transport_options": {"confirm_publish": True}}
+        if not user:
+            return Connection(self.url, **options)
+        ssl_options = {"ca_certs": self.tls["ca"], "certfile": self.tls["cert"], "keyfile": self.tls["key"], "cert_reqs": ssl.CERT_REQUIRED}
+        return Connection(self.tls_url, userid=user, password=PASSWORD, ssl=ssl_options, **options)
 
     def count(self, queue: str) -> int:
         """Return how many messages wait in *queue*."""
@@ -94,7 +138,10 @@ def start(folder: Path, number: int) -> Broker:
     """Start a broker in *folder*; return it once it accepts connections."""
     broker = Broker(folder, f"127.{64 + (number >> 16 & 63)}.{number >> 8 & 255}.{1 + number % 254}")
     address = broker.host.replace(".", ",")
-    (folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = {broker.host}:5672\nlog.file = false\nlog.console = true\nmax_message_size = 16777216\n")
+    _write_certificates(broker)
+    (folder / "password").write_text(PASSWORD)
+    (folder / "definitions.json").write_text(json.dumps(_define_users()))
+    (folder / "rabbitmq.conf").write_text(_CONFIG.format(host=broker.host, folder=folder))
     (folder / "advanced.config").write_text(f"[{{kernel,[{{inet_dist_use_interface,{{{address}}}}}]}}].\n")
     (folder / "enabled_plugins").write_text("[].\n")
     with (folder / "log").open("ab") as log:
@@ -106,6 +153,34 @@ def start(folder: Path, number: int) -> Broker:
         stop(broker)
         raise
     return broker
+
+
+def read_permissions() -> dict[str, dict[str, str]]:
+    """Return what each user may do, as the page says."""
+    rows = re.findall(r"^\| (coordinator|worker) \| `(.*)` \| `(.*)` \| `(.*)` \|$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {user: dict(zip(PERMISSIONS, (pattern.replace(r"\|", "|") for pattern in patterns), strict=True)) for user, *patterns in rows}
+
+
+def _define_users() -> dict[str, Any]:
+    """Return virtual hosts, users and permissions as RabbitMQ imports them."""
+    everything = dict.fromkeys(PERMISSIONS, ".*")
+    granted = [{"user": "guest", "vhost": "/", **everything}, *({"user": user, "vhost": "imgsync", **some} for user, some in read_permissions().items())]
+    users = [{"name": one["user"], "password_hash": _hash("guest" if one["user"] == "guest" else PASSWORD), "tags": ""} for one in granted]
+    return {"rabbit_version": "3.10.8", "vhosts": [{"name": "/"}, {"name": "imgsync"}], "users": users, "permissions": granted}
+
+
+def _hash(password: str) -> str:
+    salt = b"salt"
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _write_certificates(broker: Broker) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(broker.folder / "ca.pem"))
+    for name, identity in (("server", broker.host), ("client", "fleet.example")):
+        issued = authority.issue_cert(identity)
+        (broker.folder / f"{name}.pem").write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(str(broker.folder / f"{name}-key.pem"))
 
 
 def stop(broker: Broker) -> None:
