@@ -24,7 +24,7 @@ from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import get_redaction
 from imgsync.cli.session import CANCELLED_EXIT, Session, open_session
 from imgsync.cli.worker_run import VARIABLE
-from imgsync.concurrency.greenlets import call_every
+from imgsync.concurrency.greenlets import call_every, pause
 from imgsync.concurrency.stop import Stop
 from imgsync.config.load import load_config
 from imgsync.config.model import Config
@@ -46,6 +46,7 @@ from imgsync.text.units import format_duration
 
 _DRAIN_POLL_SECONDS = 0.5
 _USAGE_EXIT = 3
+_REFUSED_SECONDS = 1.0
 
 
 class Worker:
@@ -142,13 +143,17 @@ class Worker:
         if self._is_ending:
             stop.request("the worker is ending", grace_seconds=0.0)
         try:
-            return self._find_runner(batch).run(batch, stop=stop, is_repeated=is_repeated)
+            answer = self._find_runner(batch).run(batch, stop=stop, is_repeated=is_repeated)
         except ConfigError as error:
             # A file of this machine changed, and is not valid.
-            return refuse_batch(batch, error, worker=self._name)
+            answer = refuse_batch(batch, error, worker=self._name)
         finally:
             self._stop = None
             self._idle_since = time.monotonic()
+        if answer.refused:
+            # Otherwise one worker with other files would be the first to take most batches.
+            pause(_REFUSED_SECONDS)
+        return answer
 
     def _command(self) -> click.Context:
         return click.Context(click.Command("worker"), obj=self._redaction)

@@ -27,6 +27,7 @@ from imgsync.fleet.cut import Cutter
 from imgsync.fleet.dispatch import Accepted, Dispatch, RefusedMessageError
 from imgsync.fleet.link import BrokerLink, LockedQueueError, Message, OpenLink
 from imgsync.fleet.make_batch import BatchMaker
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Change, Plan
 from imgsync.plan.shards import Partition
@@ -88,14 +89,17 @@ class Coordinator:
         self._unconfirmed: dict[int, Batch] = {}
         self._dispatch: Dispatch | None = None
         self._records: RecordMaker | None = None
+        self._selected: frozenset[Reference] = frozenset()
+        # What workers of earlier runs pushed, as they say.
+        self._late: dict[Reference, str | None] = {}
 
     def run(self, plan: Plan, changes: Sequence[Change], deliver: Callable[[FinishedChange], None]) -> None:
         """Have *changes* copied; return when all ended, or after a stop."""
-        selected = {change.destination for change in changes}
+        self._selected = frozenset(change.destination for change in changes)
         partition = Partition(plan, 1)
         run = secrets.token_hex(16)
         maker = BatchMaker(run, plan, self._config, self._context, filled=partition.filled)
-        self._dispatch = Dispatch(Cutter(partition, selected), maker, run=run)
+        self._dispatch = Dispatch(Cutter(partition, self._selected), maker, run=run)
         self._records = RecordMaker(plan, self._config, self._context)
         locked_since: float | None = None
         while not self._dispatch.is_done and not (self._stop.is_closed and not self._dispatch.out_count) and not self._stop.is_cancelled:
@@ -247,7 +251,22 @@ class Coordinator:
             if not isinstance(run, str) or not run.isascii() or type(number) is not int:
                 raise RefusedMessageError(RefusedReason.NOT_OURS)
             return dispatch.accept_dead(run, number)
-        return dispatch.accept(self._codec.decode(document))
+        answer = self._codec.decode(document)
+        try:
+            return dispatch.accept(answer)
+        except RefusedMessageError as error:
+            if error.reason is RefusedReason.OTHER_RUN:
+                self._doubt(answer)
+            raise
+
+    def _doubt(self, answer: Answer) -> None:
+        """Have the next run ask for tags that another run pushed."""
+        # Its copy may have ended after this run's, of another digest.
+        assert self._records is not None  # noqa: S101 - set by `run`
+        writer = self._records.writer
+        pushed = [one for one in answer.done.outcomes if one.result is Result.COPIED]
+        writer.mark_unconfirmed(one.change for one in pushed if (known := writer.record(one.change)) is not None and known.digest != one.digest)
+        self._late |= {one.change.destination: one.digest for one in pushed if one.change.destination in self._selected}
 
     def _adapt_window(self, accepted: Accepted) -> None:
         assert accepted.done is not None  # noqa: S101 - checked by the caller
@@ -276,6 +295,8 @@ class Coordinator:
         for outcome in accepted.outcomes:
             known = blobs.pop(str(outcome.change.destination.repository), None)
             record = self._records.make(outcome, records, now=now)
+            if record is not None and self._late.get(outcome.change.destination, record.digest) != record.digest:
+                record = record.tainted
             shown = _clean_outcome(outcome, self._clean)
             finished.append(FinishedChange(shown, record, {}, known.found if known is not None else {}, known.missing if known is not None else ()))
         return finished

@@ -81,6 +81,8 @@ class Dispatch:
         self._has_blobs = True
         # Tries without any progress, by the first destination of a part.
         self._tries: Counter[Reference] = Counter()
+        self._refusals: Counter[Reference] = Counter()
+        self._workers = 1
 
     @property
     def out_count(self) -> int:
@@ -94,6 +96,7 @@ class Dispatch:
 
     def take(self, *, workers: int, now: float) -> Batch | None:
         """Return the next batch to send, if one is ready."""
+        self._workers = workers
         part = self._cutter.take_blobs(workers)
         if part is None and self._has_blobs and self._out:
             # Who needs a shared blob mounts it from its home, so the homes come first.
@@ -142,7 +145,7 @@ class Dispatch:
         del self._out[answer.batch]
         self._add(answer)
         if answer.refused and not out.part.blobs:
-            return Accepted(tuple(Outcome(change, Result.FAILED, error=answer.refused) for change in self._end(out.part)), answer)
+            return Accepted(self._refuse(out.part, answer.refused), answer)
         return Accepted(self._settle(out.part, outcomes), answer, answer.done.blobs)
 
     def accept_dead(self, run: str, number: int) -> Accepted:
@@ -180,6 +183,15 @@ class Dispatch:
                 return (Outcome(left[0], Result.FAILED, error=_STUCK, hint=_STUCK_HINT),)
         self._cutter.give_back(part, {change.destination for change in left})
         return final
+
+    def _refuse(self, part: Part, reason: str) -> tuple[Outcome, ...]:
+        """Send *part* to another worker, or fail if several refused it."""
+        first = part.changes[0].destination
+        self._refusals[first] += 1
+        if self._refusals[first] < min(self._workers, _MOST_TRIES):
+            self._cutter.give_back(part, {change.destination for change in part.changes})
+            return ()
+        return tuple(Outcome(change, Result.FAILED, error=reason) for change in self._end(part))
 
     def _end(self, part: Part) -> tuple[Change, ...]:
         """Free the units of *part*, and return its changes, which are over."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 
-from imgsync.apply.batch import BatchKind
+import pytest
+
+from imgsync.apply.batch import Answer, BatchKind
+from imgsync.apply.copy_change import FinishedChange
 from imgsync.apply.report import Outcome, Result
-from imgsync.apply.shard_outcome import FoundBlobs
+from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts
 from imgsync.concurrency.stop import Stop
 from imgsync.documents.answer import decode_answer, encode_answer
 from imgsync.documents.batch import decode_batch, encode_batch
@@ -18,18 +21,21 @@ from imgsync.errors import StateError
 from imgsync.fleet.coordinator import Codec, Coordinator, FleetOptions
 from imgsync.fleet.link import Message
 from imgsync.plan.content import PlanContent, SharedBlob
-from tests.support.batches import answer
-from tests.support.plans import OTHER, change, plan
+from imgsync.plan.model import Change
+from imgsync.state import Record
+from tests.support.batches import MOMENT, answer
+from tests.support.plans import DIGEST, OTHER, change, plan
 
 
 class _Link:
-    """A broker with one worker, which copies shared blobs and fails with images."""
+    """A broker with one worker, which copies shared blobs and ends images with *outcome*."""
 
     address = "broker.example"
     errors = refusals = ()
 
-    def __init__(self) -> None:
-        self._waiting: list[bytes] = []
+    def __init__(self, *waiting: Answer, **outcome: object) -> None:
+        self._outcome = outcome
+        self._waiting = [json.dumps(encode_answer(one)).encode() for one in waiting]
 
     @contextlib.contextmanager
     def open(self) -> Iterator[_Link]:
@@ -45,21 +51,35 @@ class _Link:
         given = decode_batch(json.loads(body))
         is_blobs = given.kind is BatchKind.BLOBS
         found = (FoundBlobs(str(given.changes[0].destination.repository), {OTHER: 5}),) if is_blobs else ()
-        outcomes = () if is_blobs else tuple(Outcome(one, Result.FAILED, error="no") for one in given.changes)
+        outcomes = () if is_blobs else tuple(Outcome(one, **self._outcome) for one in given.changes)
         said = answer(number=given.id, run=given.run, blobs=found, records={})
-        self._waiting.append(json.dumps(encode_answer(replace(said, done=replace(said.done, outcomes=outcomes)))).encode())
+        records = {str(one.change.destination): RecordFacts(MOMENT, confirmed=True) for one in outcomes if one.result is Result.COPIED}
+        self._waiting.append(json.dumps(encode_answer(replace(said, done=replace(said.done, outcomes=outcomes, records=records)))).encode())
 
     def wait(self, _seconds: float) -> Message | None:
         return Message(self._waiting.pop(0), False, SimpleNamespace(ack=lambda: None)) if self._waiting else None
 
 
-class _FullState:
-    """A state whose disk is full."""
+class _State:
+    """A state without records, which keeps those that are written."""
 
     was_interrupted = False
 
+    def __init__(self) -> None:
+        self.written: list[Record] = []
+
     def find_blob_repositories(self, *_: object) -> tuple[str, ...]:
         return ()
+
+    def get(self, destination: str) -> Record | None:
+        return next((one for one in reversed(self.written) if one.destination == destination), None)
+
+    def put(self, records: Sequence[Record], **_: object) -> None:
+        self.written += records
+
+
+class _FullState(_State):
+    """A state whose disk is full."""
 
     def put(self, *_: object, **__: object) -> None:
         raise StateError("the state can no longer be written (disk full)")
@@ -79,17 +99,37 @@ class _Log:
 
 def test_full_disk_does_not_end_the_run():
     """What workers found is not recorded, with a warning, and the images are still copied."""
-    changes = [change(source=f"s.io/app{number}:1", destination=f"r.io/m/app{number}:1") for number in range(2)]
-    made = plan(*changes, content=PlanContent((), (SharedBlob(OTHER, 5, (0, 1)),)))
-    mirror = SimpleNamespace(name="a", declaration_digest="sha256:0")
-    config = SimpleNamespace(mirrors=(mirror,), is_complete=True, is_by_hand=False)
-    nothing = SimpleNamespace(get=lambda *_: None, tags=SimpleNamespace(get_listed=lambda *_: None))
+    changes = _changes()
     log = _Log()
-    context = SimpleNamespace(state=_FullState(), log=log, stop=Stop(), refresh=False, manifests=nothing, referrers=nothing)
-    coordinator = Coordinator(_Link(), config, context, FleetOptions(4), codec=Codec(encode_batch, decode_answer), clean=str)
-    finished = []
 
-    coordinator.run(made, changes, finished.append)
+    finished = _run(changes, _Link(result=Result.FAILED, error="no"), _FullState(), log)
 
     assert {one.outcome.change.destination for one in finished} == {one.destination for one in changes}
     assert log.events.count("state.degraded") == 1
+
+
+@pytest.mark.row("GIT-14")
+def test_late_answer_of_another_run_makes_the_next_one_ask():
+    """Its worker may have pushed an older digest after this run's did: the tag is copied, and its record is in doubt."""
+    first, second = changes = _changes()
+    late = answer(Outcome(first, Result.COPIED, digest=OTHER), run="f" * 32, blobs=())
+
+    finished = _run(changes, _Link(late, result=Result.COPIED, digest=DIGEST), _State(), _Log())
+
+    assert {one.record.destination: one.record.is_confirmed for one in finished} == {str(first.destination): False, str(second.destination): True}
+
+
+def _changes() -> list[Change]:
+    return [change(source=f"s.io/app{number}:1", destination=f"r.io/m/app{number}:1") for number in range(2)]
+
+
+def _run(changes: Sequence[Change], link: _Link, state: _State, log: _Log) -> list[FinishedChange]:
+    """Coordinate the copies of *changes*, which share a blob; return how they ended."""
+    made = plan(*changes, content=PlanContent((), (SharedBlob(OTHER, 5, (0, 1)),)))
+    mirror = SimpleNamespace(name="a", declaration_digest="sha256:0", destinations=())
+    config = SimpleNamespace(mirrors=(mirror,), is_complete=True, is_by_hand=False)
+    nothing = SimpleNamespace(get=lambda *_: None, tags=SimpleNamespace(get_listed=lambda *_: None), describe_settings=lambda *_: "all")
+    context = SimpleNamespace(state=state, log=log, stop=Stop(), refresh=False, manifests=nothing, referrers=nothing, policy=nothing)
+    finished: list[FinishedChange] = []
+    Coordinator(link, config, context, FleetOptions(4), codec=Codec(encode_batch, decode_answer), clean=str).run(made, changes, finished.append)
+    return finished

@@ -173,10 +173,22 @@ def test_dead_batch_fails_its_changes():
     assert len(_take_all(dispatch)) == 1
 
 
+def test_refused_batch_goes_to_another_worker():
+    """If there is one; its changes fail once as many refused it as there are workers."""
+    dispatch, found = _dispatch(_changes(1, 1)), []
+    for _ in range(3):
+        given = dispatch.take(workers=3, now=0.0)
+        refused = replace(answer(number=given.id, blobs=()), refused="no")
+        found.append(dispatch.accept(replace(refused, done=replace(refused.done, outcomes=(), records={}))).outcomes)
+
+    assert [[one.result for one in outcomes] for outcomes in found] == [[], [], [Result.FAILED]]
+    assert dispatch.is_done
+
+
 def test_refused_batch_says_why():
     """Its changes fail with what the worker said, and it is counted."""
     dispatch = _dispatch(_changes(1, 1))
-    (given,) = _take_all(dispatch)
+    (given,) = _take_all(dispatch, workers=1)
     refused = replace(answer(number=given.id, blobs=()), refused="the batch was made for another declaration")
     refused = replace(refused, done=replace(refused.done, outcomes=(), records={}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -45,8 +46,9 @@ def test_worker_with_other_files_copies_nothing(fleet):
     assert fleet.metric("imgsync_fleet_refused_messages")['{reason="batch"}'] >= 1
     assert not fleet.lab.destination.recorded("(POST|PUT)")
     shutil.copytree(fleet.lab.folder / "mirrors.d", other / "mirrors.d", dirs_exist_ok=True)
-    (other / "registries.yaml").write_text("version: 2")
-    assert "registries.yaml:1:10: version:" in fleet.coordinate().stdout
+    settings = json.loads((fleet.lab.folder / "registries.yaml").read_text())
+    (other / "registries.yaml").write_text(json.dumps(settings | {"allow": {"destinations": ["elsewhere.example"]}}))
+    assert "is not allowed by registries.yaml" in fleet.coordinate().stdout
     shutil.copy(fleet.lab.folder / "registries.yaml", other)
     assert fleet.coordinate().code == 0
     fleet.assert_all_served("two")
