@@ -21,7 +21,7 @@ from celery.worker.consumer.consumer import Consumer
 from imgsync.apply.batch import MESSAGE_BYTES
 from imgsync.concurrency.greenlets import call_every, pause
 from imgsync.fleet.broker_login import CONNECT_SECONDS
-from imgsync.fleet.connect import REFUSALS
+from imgsync.fleet.connect import REFUSALS, bound_waits
 from imgsync.fleet.queues import QueueNames, declare_queues
 from imgsync.system.dataclass import dataclass
 
@@ -101,6 +101,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         except Exception as error:
             self._report(error)
             raise
+        bound_waits(conn)
         return conn
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:

@@ -34,6 +34,11 @@ def list_errors(connection: Connection) -> tuple[type[Exception], ...]:
     return (*connection.connection_errors, *connection.channel_errors, *connection.recoverable_connection_errors, OSError)
 
 
+def bound_waits(connection: Connection) -> None:
+    """End each wait on an open *connection* after a time."""
+    connection.connection.sock.settimeout(SILENT_SECONDS)
+
+
 @contextlib.contextmanager
 def open_connection(connection: Connection) -> Iterator[Connection]:
     """
@@ -45,7 +50,7 @@ def open_connection(connection: Connection) -> Iterator[Connection]:
     opened = connection.clone()
     try:
         opened.connect()
-        opened.connection.sock.settimeout(SILENT_SECONDS)
+        bound_waits(opened)
         yield opened
     except BaseException:
         opened.collect()
