@@ -216,6 +216,7 @@ class RegistrySettings:
     `rate` is (requests, seconds). `listing` names the listing API, `listing_url` its address.
     `also_known_as` are other hosts by which the registry calls itself.
     `chunk_bytes` is the largest request body of an upload, `max_blob_bytes` the largest blob that is copied from here.
+    `http2` allows HTTP/2 where the registry chooses it.
     """
 
     credentials: Login | None = None
@@ -230,6 +231,7 @@ class RegistrySettings:
     chunk_bytes: int | None = None
     max_blob_bytes: int = 64 << 30
     create_repositories: bool = False
+    http2: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ def _read_registry(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) -
         chunk_bytes=parse_size(entry["chunk_size"]) if "chunk_size" in entry else None,
         max_blob_bytes=parse_size(entry["max_blob_size"]) if "max_blob_size" in entry else _DEFAULTS.max_blob_bytes,
         create_repositories=entry.get("create_repositories", False),
+        http2=entry.get("http2", True),
     )
 
 

@@ -96,6 +96,7 @@ def _show_registry(settings: RegistrySettings) -> dict[str, Any]:
         "listing": settings.listing if settings.listing_url is None else {"kind": settings.listing, "url": settings.listing_url},
         "max_blob_size": _format_size(settings.max_blob_bytes),
         "create_repositories": settings.create_repositories,
+        "http2": settings.http2,
     }
     if settings.credentials is not None:
         shown["credentials"] = {"username": "***", "password": "***"}

@@ -27,6 +27,7 @@ _OF_REGISTRY = {
     "chunk_size",
     "max_blob_size",
     "create_repositories",
+    "http2",
 }
 # One level down: setting -> the block that has it.
 _BLOCKS = {

@@ -16,7 +16,9 @@ from types import TracebackType
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.connector import Connector
 from imgsync.oci.http.proxy import parse_proxy
+from imgsync.oci.http.shared_connections import SharedConnections
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.url import Origin, origin_of
 from imgsync.oci.limits.waits import Wait, Waits
@@ -62,8 +64,11 @@ class ClientPool:
     Callers wait for a client only while one is being connected for them; one that another caller returns earlier is theirs as well.
     """
 
-    def __init__(self, origin: Origin, new_client: Callable[[], HttpClient], capabilities: Capabilities) -> None:
+    def __init__(
+        self, origin: Origin, new_client: Callable[[], HttpClient], capabilities: Capabilities, *, on_close: Callable[[], None] = lambda: None
+    ) -> None:
         """Start empty; clients that connect ahead connect to *origin*."""
+        self._on_close = on_close
         self._origin = origin
         self._new_client = new_client
         self._capabilities = capabilities
@@ -113,6 +118,7 @@ class ClientPool:
         self._is_closed = True
         while self._idle:
             self._idle.pop().close()
+        self._on_close()
 
     def _expects_client(self) -> bool:
         """Return whether to wait, rather than connect at once."""
@@ -171,22 +177,40 @@ class ClientPool:
         """Connect *client*; return False if the registry does not answer."""
         began = time.monotonic()
         try:
-            client.connect(self._origin, CONNECT_SECONDS)
+            is_new = client.connect(self._origin, CONNECT_SECONDS)
         except HTTP_ERRORS:
             return False
-        if self._origin[0] == "https":
+        if is_new and self._origin[0] == "https":
             # TCP and TLS take at least two round trips.
             self._capabilities.learn_round_trip((time.monotonic() - began) / 2)
         return True
 
 
-def make_client_factory(endpoint: Endpoint) -> Callable[[], HttpClient]:
-    """Return a function that makes HTTP clients for *endpoint*."""
-    own = [origin_of(endpoint.discovered_by or endpoint.url)[1:]]
-    if endpoint.token_server:
-        own.append(origin_of(endpoint.token_server)[1:])
-    own += [origin_of(f"{scheme}://{name}")[1:] for name in endpoint.also_known_as for scheme in ("https", "http")]
-    own += [(host, own[0][1]) for host, _ in own[1:]] if endpoint.also_known_as else []
-    proxy = None if endpoint.proxy is None else parse_proxy(endpoint.proxy)
-    guard = SsrfGuard(own, resolver=endpoint.resolver, proxy=None if proxy is None else proxy.origin[1:])
-    return lambda: HttpClient(endpoint.tls_context, guard, proxy)
+class ClientFactory:
+    """Makes HTTP clients for one endpoint, which share its HTTP/2 connections."""
+
+    def __init__(self, endpoint: Endpoint, on_warning: Callable[[str], object] = lambda _: None) -> None:
+        """Connect to nothing yet; *on_warning* receives why a server gets HTTP/1.1."""
+        own = [origin_of(endpoint.discovered_by or endpoint.url)[1:]]
+        if endpoint.token_server:
+            own.append(origin_of(endpoint.token_server)[1:])
+        own += [origin_of(f"{scheme}://{name}")[1:] for name in endpoint.also_known_as for scheme in ("https", "http")]
+        own += [(host, own[0][1]) for host, _ in own[1:]] if endpoint.also_known_as else []
+        self._proxy = None if endpoint.proxy is None else parse_proxy(endpoint.proxy)
+        self._guard = SsrfGuard(own, resolver=endpoint.resolver, proxy=None if self._proxy is None else self._proxy.origin[1:])
+        self._find_context = endpoint.tls_context
+        self._on_warning = on_warning
+        connector = Connector(self._find_context, self._guard, self._proxy)
+        self._shared = SharedConnections(connector, self._warn) if endpoint.http2 else None
+
+    def __call__(self) -> HttpClient:
+        """Return a new client."""
+        return HttpClient(self._find_context, self._guard, self._proxy, self._shared)
+
+    def close(self) -> None:
+        """Close the shared connections."""
+        if self._shared is not None:
+            self._shared.close()
+
+    def _warn(self, origin: Origin, reason: str) -> None:
+        self._on_warning(f"HTTP/2 with {origin[1]}:{origin[2]} does not work, so HTTP/1.1 is used ({reason}); set `http2: false` in registries.yaml")

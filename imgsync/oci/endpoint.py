@@ -84,6 +84,7 @@ class Endpoint:
         credentials: Finds the credentials for the registry.
         plain_http: Whether the registry is reached by http; TLS is then needed after a redirect only.
         connections: The most requests at once.
+        http2: Whether to use HTTP/2 where the registry chooses it.
         proxy: The URL of a proxy.
         token_server: The URL of a token server that the operator trusts.
         chunk_bytes: The largest request body that the operator allows, None for no limit.
@@ -102,6 +103,7 @@ class Endpoint:
     credentials: CredentialSource
     plain_http: bool = False
     connections: int = 32
+    http2: bool = True
     proxy: str | None = field(default=None, repr=False)
     token_server: str | None = None
     chunk_bytes: int | None = None

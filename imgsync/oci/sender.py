@@ -31,6 +31,8 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _TLS_HINT = "if the registry uses TLS, remove `tls: false` of this registry from registries.yaml"
 # Some registries copy a whole blob to its final storage before they answer the request that closes its upload.
 _COMMIT_FACTOR = 10
+# A larger body gets a connection of its own: a line may limit each connection, and it would hold up the requests that share one.
+_SHARED_BYTES = 256 << 10
 
 
 class Sender:
@@ -106,6 +108,7 @@ class Sender:
             tuple(headers.items()),
             request.body,
             request.length_bytes,
+            request.moved_bytes > _SHARED_BYTES,
             request.expect_continue,
             timeout_seconds=request_seconds,
             connect_timeout_seconds=min(CONNECT_SECONDS, request_seconds),

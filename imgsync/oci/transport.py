@@ -15,7 +15,7 @@ from imgsync.oci.auth.challenge import Challenge
 from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.auth_flow import AuthFlow
 from imgsync.oci.capabilities import Capabilities
-from imgsync.oci.client_pool import ClientPool, make_client_factory
+from imgsync.oci.client_pool import ClientFactory, ClientPool
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.client import HttpClient
@@ -56,7 +56,8 @@ class Transport:
         self.capabilities = Capabilities(body_limit_bytes=endpoint.chunk_bytes)
         self._on_warning = on_warning
         self._sender = Sender(endpoint, rate_limit, self.capabilities)
-        self._pool = ClientPool(self._sender.origin, new_client or make_client_factory(endpoint), self.capabilities)
+        factory = ClientFactory(endpoint, on_warning)
+        self._pool = ClientPool(self._sender.origin, new_client or factory, self.capabilities, on_close=factory.close)
         self.refused = RefusedLogins() if refused is None else refused
         self._auth = AuthFlow(self._sender, self._pool, self.refused)
         self._throttle = Throttle(endpoint.connections, rate_limit, on_parallel)

@@ -229,6 +229,7 @@ class Registries:
             credentials=make_credential_source(registry, settings, self._keychain, on_secret=self._redaction.hide),
             redaction=self._redaction,
             connections=min(settings.connections, _affordable_connections()),
+            http2=settings.http2,
             proxy=settings.proxy,
             token_server=settings.token_server,
             also_known_as=settings.also_known_as,

@@ -1,6 +1,7 @@
 """
-Send HTTP/1.1 requests over kept connections.
+Send HTTP requests over kept connections.
 
+Large bodies and plain http use HTTP/1.1; all else uses shared HTTP/2 connections where the server chooses that.
 It sends one request at a time, with bodies of known length. It does not decompress, redirect, authenticate, or repeat what a server may have seen.
 docs/decisions/0005 has the measurements.
 """
@@ -8,13 +9,17 @@ docs/decisions/0005 has the measurements.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.connection import Connection
 from imgsync.oci.http.connector import Connector, FindContext
 from imgsync.oci.http.proxy import Proxy
 from imgsync.oci.http.request import PrefetchedBody, Request
+from imgsync.oci.http.shared_connections import SharedConnections
 from imgsync.oci.http.ssrf_guard import SsrfGuard
+from imgsync.oci.http.stream import Stream
+from imgsync.oci.http.timed_socket import TimedSocket
 from imgsync.oci.http.url import Origin
 
 _CONNECTION_LIMIT = 2
@@ -27,14 +32,16 @@ class HttpClient:
     It sends one request at a time.
     """
 
-    def __init__(self, find_context: FindContext, guard: SsrfGuard, proxy: Proxy | None = None) -> None:
+    def __init__(self, find_context: FindContext, guard: SsrfGuard, proxy: Proxy | None = None, shared: SharedConnections | None = None) -> None:
         """
         Connect through *guard*, and *proxy* if there is one.
 
-        *find_context* is called with the origin of a server once TLS is needed.
+        *find_context* is called with the origin of a server once TLS is needed. *shared* has the HTTP/2 connections of all clients; without it,
+        only HTTP/1.1 is used.
         """
         self._connector = Connector(find_context, guard, proxy)
         self._proxy = proxy
+        self._shared = shared
         self._connections: dict[Origin, Connection] = {}
 
     def send(self, request: Request) -> httpx.Response:
@@ -47,17 +54,23 @@ class HttpClient:
         request = _prefetch_body(request)
         if self._proxy is not None and request.origin[0] == "http":
             return self._proxy.check_response(self._send(self._proxy.make_absolute(request)))
-        return self._send(request)
+        response = None if self._shared is None else self._shared.send(request, partial(self._keep_stream, request.origin))
+        return self._send(request) if response is None else response
 
-    def connect(self, origin: Origin, timeout_seconds: float) -> None:
+    def connect(self, origin: Origin, timeout_seconds: float) -> bool:
         """
-        Open the connection to *origin* before it is needed.
+        Open the connection to *origin* early; return False if there is one.
 
         Raises:
             httpx.TransportError: It does not answer.
         """
+        has_one = origin in self._connections
+        is_new = None if self._shared is None else self._shared.connect(origin, timeout_seconds, partial(self._keep_stream, origin))
+        if is_new is not None:
+            return is_new
         if origin not in self._connections:
             self._keep(origin, self._connector.open(origin, connect_seconds=timeout_seconds, timeout_seconds=timeout_seconds))
+        return not has_one
 
     def close(self) -> None:
         """Close all connections."""
@@ -101,6 +114,9 @@ class HttpClient:
             raise
         self._keep(request.origin, connection)
         return response
+
+    def _keep_stream(self, origin: Origin, stream: Stream) -> None:
+        self._keep(origin, Connection(TimedSocket(stream)))
 
     def _keep(self, origin: Origin, connection: Connection) -> None:
         self._connections[origin] = connection

@@ -14,6 +14,7 @@ from imgsync.oci.http.proxy import Proxy
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.stream import PlainStream, Stream, TlsStream
 from imgsync.oci.http.timed_socket import TimedSocket
+from imgsync.oci.http.tls import offer_http2
 from imgsync.oci.http.url import Origin
 from imgsync.oci.http.wait_limit import WaitLimit, limit_wait, never_end
 
@@ -34,13 +35,25 @@ class Connector:
 
     def open(self, origin: Origin, *, connect_seconds: float, timeout_seconds: float, check: Callable[[], None] = never_end) -> Connection:
         """
-        Return a new connection to *origin*.
+        Return a new connection to *origin*, for HTTP/1.1.
+
+        Raises:
+            httpx.TransportError: As `open_stream`.
+        """
+        return Connection(TimedSocket(self.open_stream(origin, connect_seconds=connect_seconds, timeout_seconds=timeout_seconds, check=check)))
+
+    def open_stream(
+        self, origin: Origin, *, connect_seconds: float, timeout_seconds: float, check: Callable[[], None] = never_end, offers_http2: bool = False
+    ) -> Stream:
+        """
+        Return a new stream to *origin*.
 
         Args:
             origin: The server.
             connect_seconds: The time for the name server, for each address, and for each TLS handshake.
             timeout_seconds: The time for the tunnel of a proxy.
             check: Called while waiting; an error that it raises ends the wait.
+            offers_http2: Whether the server may choose HTTP/2. The stream is then a `NestedTlsStream`, whose `protocol` shows the choice.
 
         Raises:
             httpx.TransportError: The server or the proxy did not answer in time, refuses, or is not trusted.
@@ -52,11 +65,11 @@ class Connector:
             if self._proxy is not None and origin[0] == "https":
                 stream = self._proxy.open_tunnel(stream, origin, limit_wait(timeout_seconds, check))
             if origin[0] == "https":
-                stream = self._encrypt(stream, origin, limit_wait(connect_seconds, check))
+                stream = self._encrypt(stream, origin, limit_wait(connect_seconds, check), offers_http2=offers_http2)
         except BaseException:
             stream.close()
             raise
-        return Connection(TimedSocket(stream))
+        return stream
 
     def _connect(self, origin: Origin, seconds: float, check: Callable[[], None]) -> socket.socket:
         try:
@@ -78,11 +91,16 @@ class Connector:
         except httpx.TransportError as error:
             raise ProxyUnreachableError(f"{proxy.name}: {error}") from error
 
-    def _encrypt(self, stream: Stream, origin: Origin, limit: WaitLimit) -> Stream:
+    def _encrypt(self, stream: Stream, origin: Origin, limit: WaitLimit, *, offers_http2: bool = False) -> Stream:
         _, host, port = origin
         context = self._find_context(origin)
+        offer_http2(context, offers=offers_http2)
+        encrypted: TlsStream | NestedTlsStream
         try:
-            encrypted = TlsStream(stream.socket, context, host) if isinstance(stream, PlainStream) else NestedTlsStream(stream, context, host)
+            if isinstance(stream, PlainStream) and not offers_http2:
+                encrypted = TlsStream(stream.socket, context, host)
+            else:
+                encrypted = NestedTlsStream(stream, context, host)
             try:
                 encrypted.shake_hands(limit)
             except BaseException:

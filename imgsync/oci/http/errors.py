@@ -45,5 +45,17 @@ class HeadTooLargeError(httpx.RemoteProtocolError):
     """The response head, a trailer or the chunk framing is too large."""
 
 
+class UnprocessedError(httpx.RemoteProtocolError):
+    """The server did not process the request; it may be sent again."""
+
+
+class FullError(UnprocessedError):
+    """The connection takes no more requests; nothing was sent."""
+
+
+class Http2UnusableError(httpx.RemoteProtocolError):
+    """HTTP/2 does not work with the server; HTTP/1.1 may."""
+
+
 class StalledError(httpx.ReadTimeout):
     """The peer transfers some bytes, but too slowly."""

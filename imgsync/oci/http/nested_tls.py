@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -73,6 +74,15 @@ class NestedTlsStream:
             pass
         return True
 
+    @property
+    def protocol(self) -> str:
+        """Return the protocol that the server chose, "" if it chose none."""
+        return self._tls.selected_alpn_protocol() or ""
+
+    def make_duplex(self) -> DuplexTls:
+        """Return the same stream for a reading and a writing thread."""
+        return DuplexTls(self._outer, self._tls, self._incoming, self._outgoing)
+
     def close(self) -> None:
         """Close the stream below."""
         self._outer.close()
@@ -99,3 +109,63 @@ class NestedTlsStream:
         while self._unsent or self._outgoing.pending:
             self._unsent = self._unsent or self._outgoing.read()
             self._unsent = self._unsent[self._outer.send(self._unsent) :]
+
+
+class DuplexTls:
+    """A stream with TLS that one thread reads and another one writes."""
+
+    def __init__(self, outer: Stream, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+        """Take over what a handshake made."""
+        self._outer, self._tls, self._incoming, self._outgoing = outer, tls, incoming, outgoing
+        # OpenSSL does not let two threads use one connection at the same time.
+        self._lock = threading.Lock()
+
+    def receive(self, size: int) -> bytes:
+        """
+        Return up to *size* bytes; none at the end.
+
+        Raises:
+            TimeoutError: None came within a quarter of a second; call again.
+            OSError: The connection broke.
+        """
+        while True:
+            with self._lock:
+                try:
+                    return self._tls.read(size)
+                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                    return b""
+                except ssl.SSLWantReadError:
+                    pass
+            data = self._outer.receive(size)
+            with self._lock:
+                if data:
+                    self._incoming.write(data)
+                else:
+                    self._incoming.write_eof()
+
+    def write(self, data: bytes) -> None:
+        """Encrypt *data*; `flush` sends it."""
+        with self._lock:
+            self._tls.write(data)
+
+    def flush(self, check: Callable[[], None]) -> None:
+        """
+        Send all that was encrypted, however long that takes.
+
+        *check* is called about four times a second while the peer takes nothing; its error ends the wait.
+
+        Raises:
+            OSError: The connection broke.
+        """
+        while self._outgoing.pending:
+            with self._lock:
+                data = memoryview(self._outgoing.read())
+            while data:
+                try:
+                    data = data[self._outer.send(data) :]
+                except TimeoutError:
+                    check()
+
+    def close(self) -> None:
+        """Close the stream below."""
+        self._outer.close()

@@ -32,6 +32,7 @@ class Request:
         headers: All other headers, in order.
         body: None, bytes, or an iterable that can be sent once.
         length_bytes: The length of an iterable body.
+        is_large: Whether a body is so large that it needs a connection of its own.
         expect_continue: Whether to send the body only when the server asks for it, or is silent for a second.
         timeout_seconds: The longest silence.
         connect_timeout_seconds: The longest time to connect.
@@ -46,6 +47,7 @@ class Request:
     headers: tuple[tuple[str, str], ...]
     body: bytes | Iterable[bytes] | None = field(default=None, repr=False)
     length_bytes: int | None = None
+    is_large: bool = False
     expect_continue: bool = False
     timeout_seconds: float = 30.0
     connect_timeout_seconds: float = 10.0
@@ -84,6 +86,12 @@ class PrefetchedBody:
             yield piece
 
 
+def sends_length(request: Request) -> bool:
+    """Return whether to send a Content-Length."""
+    # Servers may answer 411 to a POST without it.
+    return request.method not in _METHODS_WITHOUT_BODY
+
+
 def format_head(request: Request) -> bytes:
     """
     Return the request line and headers as they are sent.
@@ -93,8 +101,7 @@ def format_head(request: Request) -> bytes:
     """
     lines = [f"{request.method} {request.target} HTTP/1.1", f"Host: {request.host}"]
     lines += [f"{name}: {value}" for name, value in request.headers]
-    if request.method not in _METHODS_WITHOUT_BODY:
-        # Servers may answer 411 to a POST without it.
+    if sends_length(request):
         lines.append(f"Content-Length: {request.content_length}")
     if request.expect_continue:
         lines.append("Expect: 100-continue")

@@ -34,3 +34,9 @@ def make_tls_context(*, ca: str | None = None, cert: str | None = None, key: str
     if cert is not None:
         context.load_cert_chain(cert, key)
     return context
+
+
+def offer_http2(context: ssl.SSLContext, *, offers: bool) -> None:
+    """Offer HTTP/2 on connections that *context* makes next, or not any longer."""
+    # A connection takes over the list when it is made, so it can differ from one to the next.
+    context.set_alpn_protocols(["h2", "http/1.1"] if offers else [])

@@ -1,0 +1,15 @@
+"""
+HTTP/2 for one client: many requests at once on one TLS connection.
+
+Imported once a server chose it, because hpack takes time to import. Upper modules use `open_link.open_link` and `shared_connection`.
+
+- `frames`: bytes to frames and back
+- `head`: headers of requests and responses
+- `exchange`: the state of one request and its response
+- `session`: the state of one connection: frames to exchanges, windows, settings
+- `link`: a session over TLS, read and written by two threads
+- `request_stream`: one exchange as a byte stream, for `TimedSocket`
+- `shared_connection`: sends a request, returns an `httpx.Response`
+
+Spec: RFC 9113, RFC 7541 (hpack).
+"""

@@ -1,0 +1,1 @@
+"""Tests of imgsync.oci.http.http2."""
