@@ -178,10 +178,12 @@ class SharedConnections:
             # Imported now: only servers with HTTP/2 need it, and it brings hpack.
             from imgsync.oci.http.http2.link import open_link
 
-            server.has_http2 = True
-            server.links.append(open_link(stream, stream_limit=server.stream_limit))
-            self._close_idle()
-            return server.links[-1]
+            link = open_link(stream, stream_limit=server.stream_limit)
+            with self._lock:
+                server.has_http2 = True
+                server.links.append(link)
+                self._close_idle()
+            return link
         finally:
             server.opening = None
             opening.done.set()
