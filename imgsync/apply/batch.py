@@ -31,6 +31,7 @@ class RefusedReason(StrEnum):
     BATCH = "batch"
     IMPOSSIBLE = "impossible"
     NOT_OURS = "not_ours"
+    NOT_SIGNED = "not_signed"
     OTHER_RUN = "other_run"
     REPEATED = "repeated"
     TOO_LARGE = "too_large"

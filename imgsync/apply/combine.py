@@ -148,8 +148,11 @@ def find_impossible(outcome: Outcome, change: Change) -> str:
 
 def set_planned(outcome: Outcome, change: Change) -> Outcome:
     """Return *outcome* with *change* of the plan, as it ended."""
-    ended = outcome.change
-    return replace(outcome, change=replace(change, action=ended.action, reason=ended.reason, held_until=ended.held_until))
+    ended, pushed = outcome.change, get_pushed_digest(change)
+    # What is equal is shared: a large plan has a million of them.
+    is_same = (ended.action, ended.reason, ended.held_until) == (change.action, change.reason, change.held_until)
+    planned = change if is_same else replace(change, action=ended.action, reason=ended.reason, held_until=ended.held_until)
+    return replace(outcome, change=planned, digest=pushed if outcome.digest == pushed else outcome.digest)
 
 
 def _is_size_unknown(change: Change) -> bool:

@@ -10,6 +10,7 @@ from imgsync.cli.output import get_redaction
 from imgsync.config.model import BrokerSettings
 from imgsync.errors import UsageError
 from imgsync.fleet.broker_login import BrokerLogin
+from imgsync.fleet.message_key import MessageKey
 from imgsync.oci.http.url import find_url_secrets
 
 AUTO = "auto"
@@ -28,6 +29,7 @@ def find_broker(written: str, settings: BrokerSettings, *, is_argument: bool) ->
     Raises:
         UsageError: There is no URL, or it is not one of a broker, or has a login where others can read it.
     """
+    key = _find_key(settings)
     url = settings.url if written == AUTO else written
     if url is None:
         raise UsageError("registries.yaml names no broker", hint="add `broker: {url: amqps://HOST/VHOST}`, or name it with --broker URL")
@@ -42,14 +44,22 @@ def find_broker(written: str, settings: BrokerSettings, *, is_argument: bool) ->
         raise UsageError("--broker must not contain a login: other users of this machine can read command lines", hint=_REMEDY)
     if parts.username is not None:
         get_redaction().hide(find_url_secrets(url))
-        return BrokerLogin(url, settings.tls)
+        return BrokerLogin(url, settings.tls, key)
     login = settings.credentials
     if login is None or (settings.url is not None and urlsplit(settings.url).netloc != parts.netloc):
         # The login of another broker is none of this one's business.
-        return BrokerLogin(url, settings.tls)
+        return BrokerLogin(url, settings.tls, key)
     password = login.password.reveal()
     get_redaction().hide([password])
-    return BrokerLogin(f"{parts.scheme}://{quote(login.username, safe='')}:{quote(password, safe='')}@{parts.netloc}{parts.path}", settings.tls)
+    return BrokerLogin(f"{parts.scheme}://{quote(login.username, safe='')}:{quote(password, safe='')}@{parts.netloc}{parts.path}", settings.tls, key)
+
+
+def _find_key(settings: BrokerSettings) -> MessageKey:
+    if settings.key is None:
+        return MessageKey()
+    secret = settings.key.reveal()
+    get_redaction().hide([secret])
+    return MessageKey(secret.encode())
 
 
 def is_on_command_line(name: str) -> bool:

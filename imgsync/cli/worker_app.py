@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from imgsync.apply.batch import MESSAGE_BYTES, Answer, Batch
+from imgsync.apply.batch import MESSAGE_BYTES, Answer, Batch, RefusedReason
 from imgsync.cli.broker import find_broker
 from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import get_redaction
@@ -73,16 +73,16 @@ class Worker:
             try:
                 batch = decode_batch(parse_document(text.encode(), name="the message"))
             except UsageError as error:
-                self._log_refused(error.message)
+                self._log_refused(RefusedReason.NOT_OURS, error.message)
                 return None
             answer = self._answer(batch, is_repeated=is_repeated or batch.attempt > 1)
             self._find_log().info("batch.done", batch=batch.id, changes=len(batch.changes), seconds=answer.done.seconds, refused=answer.refused)
             return _encode(get_redaction().clean_values(encode_answer(answer)))
 
-    def refuse(self, reason: str) -> None:
+    def refuse(self, reason: RefusedReason, detail: str) -> None:
         """Log a message that is not one of ours."""
         with self._command().scope(cleanup=False):
-            self._log_refused(reason)
+            self._log_refused(reason, detail)
 
     def wait(self) -> None:
         """Log that the queues are not there yet."""
@@ -158,8 +158,8 @@ class Worker:
     def _command(self) -> click.Context:
         return click.Context(click.Command("worker"), obj=self._redaction)
 
-    def _log_refused(self, reason: str) -> None:
-        self._find_log().warning("message.refused", reason="not_ours", is_dead=False, detail=self._redaction.clean(reason)[:200])
+    def _log_refused(self, reason: RefusedReason, detail: str) -> None:
+        self._find_log().warning("message.refused", reason=reason.value, is_dead=False, detail=self._redaction.clean(detail)[:200])
 
     def _find_log(self) -> Logger:
         return (self._session or self._open_session(("", 1))).log

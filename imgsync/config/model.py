@@ -241,6 +241,7 @@ class BrokerSettings:
     url: str | None = None
     credentials: Login | None = None
     tls: Tls = Tls()
+    key: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ from imgsync.errors import FileError
 from imgsync.oci.spec.reference import parse_registry
 from imgsync.text.units import parse_rate, parse_size
 
-_PASSWORD_LIMIT = 64 << 10
+_SECRET_LIMIT = 64 << 10
+# As many as 16 random bytes have in hex.
+_KEY_CHARACTERS = 32
 _DEFAULTS = RegistrySettings()
 
 
@@ -51,7 +53,7 @@ def _check_schema(document: Document) -> list[FileError]:
 
 
 def _may_show_secret(error: FileError) -> bool:
-    return ".credentials" in error.path or error.path.endswith((".proxy", ".token_server", ".url"))
+    return ".credentials" in error.path or error.path.startswith("broker.key") or error.path.endswith((".proxy", ".token_server", ".url"))
 
 
 def _read_document(fields: FieldReader) -> RegistriesConfig:
@@ -91,8 +93,22 @@ def _read_broker(fields: FieldReader, entry: Mapping[str, Any]) -> BrokerSetting
         fields.add_error(("broker", "url"), "this URL must not contain a user or password", "use `credentials`")
         url = None
     return BrokerSettings(
-        url, _read_credentials(fields, ("broker", "credentials"), entry.get("credentials")), _read_tls(fields, ("broker", "tls"), entry.get("tls", {}))
+        url,
+        _read_credentials(fields, ("broker", "credentials"), entry.get("credentials")),
+        _read_tls(fields, ("broker", "tls"), entry.get("tls", {})),
+        _read_message_key(fields, ("broker", "key"), entry.get("key")),
     )
+
+
+def _read_message_key(fields: FieldReader, path: Parts, entry: str | Mapping[str, Any] | None) -> Secret | None:
+    secret = None if entry is None else _read_secret(fields, path, entry)
+    if secret is None:
+        return None
+    if len(secret) < _KEY_CHARACTERS:
+        # An empty variable must not turn the check off.
+        fields.add_error(path, f"the key has {len(secret)} characters, fewer than {_KEY_CHARACTERS}", "make one: openssl rand -hex 32")
+        return None
+    return Secret(secret)
 
 
 def _group_unset(fields: FieldReader) -> dict[str, tuple[FileError, ...]]:
@@ -166,27 +182,30 @@ def _read_credentials(fields: FieldReader, path: Parts, entry: Mapping[str, Any]
     if entry is None:
         return None
     username = fields.read_text((*path, "username"), entry["username"])
-    password = entry["password"]
-    if isinstance(password, str):
-        secret = fields.read_text((*path, "password"), password)
-    else:
-        file_path = (*path, "password", "file")
-        secret = _read_password_file(fields, file_path, fields.read_text(file_path, password["file"]) or "")
+    secret = _read_secret(fields, (*path, "password"), entry["password"])
     if username is None or secret is None:
         return None
     # Both empty: `${NAME:-}` in a CI job without secrets, such as a fork's pull request. Treat it as anonymous.
     return Login(username, Secret(secret)) if username or secret else None
 
 
-def _read_password_file(fields: FieldReader, path: Parts, file: str) -> str | None:
+def _read_secret(fields: FieldReader, path: Parts, entry: str | Mapping[str, Any]) -> str | None:
+    """Return the secret that is written, or that is in a file."""
+    if isinstance(entry, str):
+        return fields.read_text(path, entry)
+    file_path = (*path, "file")
+    return _read_secret_file(fields, file_path, fields.read_text(file_path, entry["file"]) or "")
+
+
+def _read_secret_file(fields: FieldReader, path: Parts, file: str) -> str | None:
     try:
-        text = read_file(file, limit=_PASSWORD_LIMIT).decode()
+        text = read_file(file, limit=_SECRET_LIMIT).decode()
     except OSError as error:
-        fields.add_error(path, f"cannot read the password file: {error.strerror}")
+        fields.add_error(path, f"cannot read the {path[-2]} file: {error.strerror}")
         return None
     except ValueError as error:
         reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "invalid file name"
-        fields.add_error(path, f"cannot read the password file: {reason}")
+        fields.add_error(path, f"cannot read the {path[-2]} file: {reason}")
         return None
     return text.removesuffix("\n").removesuffix("\r")
 

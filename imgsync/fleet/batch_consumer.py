@@ -18,14 +18,17 @@ from celery.bootsteps import RUN
 from celery.worker import state
 from celery.worker.consumer.consumer import Consumer
 
-from imgsync.apply.batch import MESSAGE_BYTES
+from imgsync.apply.batch import MESSAGE_BYTES, RefusedReason
 from imgsync.concurrency.greenlets import call_every, pause
 from imgsync.fleet.broker_login import CONNECT_SECONDS
 from imgsync.fleet.connect import REFUSALS, bound_waits
+from imgsync.fleet.message_key import MessageKey
 from imgsync.fleet.queues import QueueNames, declare_queues
 from imgsync.system.dataclass import dataclass
 
 TASK = "imgsync.batch"
+_NOT_SIGNED = "it is not signed with the key of this machine (`broker: {key: ...}` in registries.yaml)"
+_SIGNED = "it is signed, and this machine has no key (`broker: {key: ...}` in registries.yaml)"
 # What would need events, remote control or queues of its own: RabbitMQ 4.3 refuses transient queues (celery#10290).
 _LEFT_OUT = ("mingle", "events", "gossip", "heart", "control", "delayed_delivery", "agent")
 _POLL_SECONDS = 0.5
@@ -51,7 +54,7 @@ class WorkerPort:
     """
 
     carry_out: Callable[[str, bool], str | None]
-    refuse: Callable[[str], None]
+    refuse: Callable[[RefusedReason, str], None]
     shut_down: Callable[[], None]
     cut_short: Callable[[], None]
     is_ending: Callable[[], bool]
@@ -127,9 +130,9 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
         def on_message(message: Any) -> None:
             try:
-                text = _read_body(message.body)
-            except ValueError as error:
-                port.refuse(str(error))
+                text = _read_body(message, self.app.imgsync_key)
+            except _RefusedError as error:
+                port.refuse(error.reason, str(error))
                 message.reject_log_error(None, self.connection_errors)
                 return
             _make_task(message, text)
@@ -200,14 +203,30 @@ def _drain(connection: Any, missed: Sequence[Exception]) -> None:
         connection.drain_events(timeout=_POLL_SECONDS)
 
 
-def _read_body(body: Any) -> str:
-    data = body.encode() if isinstance(body, str) else bytes(body)
+class _RefusedError(Exception):
+    """A message that is not a batch, and why."""
+
+    def __init__(self, reason: RefusedReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def _read_body(message: Any, key: MessageKey) -> str:
+    """
+    Return the text of *message*.
+
+    Raises:
+        _RefusedError: It is too large, not signed with *key*, or not text.
+    """
+    data = message.body.encode("utf-8", "surrogateescape") if isinstance(message.body, str) else bytes(message.body)
     if len(data) > MESSAGE_BYTES:
-        raise ValueError(f"it has {len(data)} bytes, more than {MESSAGE_BYTES}")
+        raise _RefusedError(RefusedReason.TOO_LARGE, f"it has {len(data)} bytes, more than {MESSAGE_BYTES}")
+    if not key.accepts(message.headers, data):
+        raise _RefusedError(RefusedReason.NOT_SIGNED, _NOT_SIGNED if key.secret else _SIGNED)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ValueError("it is not text") from error
+        raise _RefusedError(RefusedReason.NOT_OURS, "it is not text") from error
 
 
 def _make_task(message: Any, text: str) -> None:

@@ -6,6 +6,7 @@ import ssl
 from typing import Any
 
 from imgsync.config.model import Tls
+from imgsync.fleet.message_key import MessageKey
 from imgsync.system.dataclass import dataclass
 
 HEARTBEAT_SECONDS = 4.0
@@ -19,6 +20,7 @@ class BrokerLogin:
 
     url: str
     tls: Tls = Tls()
+    key: MessageKey = MessageKey()
 
     @property
     def ssl_options(self) -> dict[str, Any] | None:

@@ -61,6 +61,7 @@ def make_worker_app(login: BrokerLogin, names: QueueNames, port: WorkerPort) -> 
     app = _App("imgsync", broker=login.url, set_as_current=True)
     app.imgsync_port = port
     app.imgsync_queues = names
+    app.imgsync_key = login.key
     app.imgsync_turn = turn = Semaphore()
     app.conf.update(_list_settings(login, names))
     _keep_out_of_logs()
@@ -149,7 +150,8 @@ def _publish(login: BrokerLogin, queue: str, text: str, *, is_ending: Callable[[
     while True:
         try:
             with open_connection(line) as connection:
-                return publish(connection.Producer(serializer=None), queue, text.encode(), exchange=queue)
+                body = text.encode()
+                return publish(connection.Producer(serializer=None), queue, body, headers=login.key.sign(body), exchange=queue)
         except errors:
             if time.monotonic() > ends or is_ending():
                 raise

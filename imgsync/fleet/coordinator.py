@@ -18,7 +18,7 @@ from typing import Any
 from imgsync.apply.batch import MESSAGE_BYTES, Answer, Batch, RefusedReason
 from imgsync.apply.copy_change import FinishedChange
 from imgsync.apply.record_combined import RecordMaker
-from imgsync.apply.report import Outcome, Result, SharedCopies, add_shared
+from imgsync.apply.report import Outcome, Result, SharedCopies
 from imgsync.concurrency.greenlets import pause
 from imgsync.config.model import Config
 from imgsync.errors import UsageError
@@ -96,10 +96,7 @@ class Coordinator:
     def run(self, plan: Plan, changes: Sequence[Change], deliver: Callable[[FinishedChange], None]) -> None:
         """Have *changes* copied; return when all ended, or after a stop."""
         self._selected = frozenset(change.destination for change in changes)
-        partition = Partition(plan, 1)
-        run = secrets.token_hex(16)
-        maker = BatchMaker(run, plan, self._config, self._context, filled=partition.filled)
-        self._dispatch = Dispatch(Cutter(partition, self._selected), maker, run=run)
+        self._dispatch = self._make_dispatch(plan, self._selected)
         self._records = RecordMaker(plan, self._config, self._context)
         locked_since: float | None = None
         while not self._dispatch.is_done and not (self._stop.is_closed and not self._dispatch.out_count) and not self._stop.is_cancelled:
@@ -121,7 +118,7 @@ class Coordinator:
     @property
     def shared(self) -> tuple[SharedCopies, ...]:
         """Return what workers moved apart from images."""
-        return add_shared(self._dispatch.sums.shared) if self._dispatch is not None else ()
+        return self._dispatch.sums.shared if self._dispatch is not None else ()
 
     @property
     def requests(self) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
@@ -137,6 +134,11 @@ class Coordinator:
     def refused(self) -> Mapping[str, int]:
         """Return how many messages did nothing, by reason."""
         return self._dispatch.sums.refused if self._dispatch is not None else {}
+
+    def _make_dispatch(self, plan: Plan, selected: frozenset[Reference]) -> Dispatch:
+        partition, run = Partition(plan, 1), secrets.token_hex(16)
+        maker = BatchMaker(run, plan, self._config, self._context, filled=partition.filled)
+        return Dispatch(Cutter(partition, selected), maker, run=run)
 
     def _raise_if_refused(self, error: Exception) -> None:
         """
@@ -245,6 +247,8 @@ class Coordinator:
     def _read(self, message: Message, dispatch: Dispatch) -> Accepted:
         if len(message.body) > MESSAGE_BYTES:
             raise RefusedMessageError(RefusedReason.TOO_LARGE)
+        if not message.is_signed:
+            raise RefusedMessageError(RefusedReason.NOT_SIGNED)
         document = _parse(message.body)
         if message.is_dead:
             run, number = document.get("run"), document.get("id")
@@ -303,6 +307,8 @@ class Coordinator:
 
 
 def _clean_outcome(outcome: Outcome, clean: Callable[[str], str]) -> Outcome:
+    if outcome.error is None and not outcome.hint:
+        return outcome
     return replace(outcome, error=None if outcome.error is None else clean(outcome.error), hint=clean(outcome.hint))
 
 

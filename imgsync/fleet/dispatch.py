@@ -13,7 +13,7 @@ from dataclasses import field
 
 from imgsync.apply.batch import Answer, Batch, RefusedReason
 from imgsync.apply.combine import find_impossible, set_planned
-from imgsync.apply.report import Outcome, Result, SharedCopies
+from imgsync.apply.report import Outcome, Result, SharedCopies, add_shared
 from imgsync.apply.shard_outcome import FoundBlobs
 from imgsync.fleet.cut import Cutter, Part
 from imgsync.fleet.make_batch import BUDGET_SECONDS, MOST_BUDGET_SECONDS, BatchMaker
@@ -52,7 +52,7 @@ class Accepted:
 class Sums:
     """What all answers said together."""
 
-    shared: list[SharedCopies] = field(default_factory=list)
+    shared: tuple[SharedCopies, ...] = ()
     requests: dict[str, dict[str, Counter[str]]] = field(default_factory=lambda: {"source": {}, "destination": {}})
     throttled: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
@@ -200,7 +200,7 @@ class Dispatch:
 
     def _add(self, answer: Answer) -> None:
         done = answer.done
-        self.sums.shared.extend(done.shared)
+        self.sums.shared = add_shared((*self.sums.shared, *done.shared))
         self.sums.throttled.update(done.throttled)
         self.sums.refused[RefusedReason.BATCH] += bool(answer.refused)
         for traffic in done.traffic:

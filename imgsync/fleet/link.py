@@ -19,6 +19,7 @@ from kombu.entity import Queue
 
 from imgsync.fleet.broker_login import BrokerLogin
 from imgsync.fleet.connect import REFUSALS, list_errors, make_connection, open_connection
+from imgsync.fleet.message_key import MessageKey
 from imgsync.fleet.queues import QueueNames, declare_queues, publish
 from imgsync.system.dataclass import dataclass
 
@@ -31,10 +32,11 @@ class LockedQueueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as it came: its bytes, and from which queue."""
+    """A message: its bytes, from which queue, and whether signed right."""
 
     body: bytes
     is_dead: bool
+    is_signed: bool
     raw: Any
 
     def acknowledge(self) -> None:
@@ -48,6 +50,7 @@ class BrokerLink:
     def __init__(self, login: BrokerLogin, names: QueueNames) -> None:
         """Connect to nothing yet."""
         self._names = names
+        self._key = login.key
         self._connection = make_connection(login)
         self.errors = list_errors(self._connection)
         self.refusals = REFUSALS
@@ -74,16 +77,17 @@ class BrokerLink:
             except exceptions.ResourceLocked as error:
                 raise LockedQueueError(self._names.work) from error
             declare_queues(channel, self._names)
-            yield OpenLink(connection, self._names)
+            yield OpenLink(connection, self._names, self._key)
 
 
 class OpenLink:
     """One open connection."""
 
-    def __init__(self, connection: Any, names: QueueNames) -> None:
+    def __init__(self, connection: Any, names: QueueNames, key: MessageKey) -> None:
         """Consume answers and dead batches from now on."""
         self._connection = connection
         self._names = names
+        self._key = key
         self._came: deque[Message] = deque()
         self._control = connection.channel()
         self._producer = Producer(connection.channel(), serializer=None)
@@ -96,13 +100,13 @@ class OpenLink:
     def _receiver(self, *, is_dead: bool) -> Any:
         def receive(message: Any) -> None:
             body = message.body.encode("utf-8", "surrogateescape") if isinstance(message.body, str) else bytes(message.body)
-            self._came.append(Message(body, is_dead, message))
+            self._came.append(Message(body, is_dead, self._key.accepts(message.headers, body), message))
 
         return receive
 
     def publish(self, body: bytes) -> None:
         """Publish a batch and wait until the broker has it."""
-        publish(self._producer, self._names.work, body)
+        publish(self._producer, self._names.work, body, headers=self._key.sign(body))
 
     def wait(self, seconds: float) -> Message | None:
         """Return the next message that came within *seconds*, if any."""

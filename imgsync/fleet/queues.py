@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from imgsync.system.dataclass import dataclass
@@ -39,10 +40,11 @@ class QueueNames:
         return {self.dead: dict(_QUORUM), self.results: dict(_QUORUM), self.work: work}
 
 
-def publish(producer: Any, queue: str, body: bytes, *, exchange: str = "") -> None:
+def publish(producer: Any, queue: str, body: bytes, *, headers: Mapping[str, str], exchange: str = "") -> None:
     """Publish *body* to *queue* by *exchange*, to be kept on disk."""
+    properties = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2, "headers": dict(headers)}
     # As the producer's connection is set up, it waits until the broker has it. What has no queue is an error.
-    producer.publish(body, exchange=exchange, routing_key=queue, content_type="application/json", content_encoding="utf-8", delivery_mode=2, mandatory=True)
+    producer.publish(body, exchange=exchange, routing_key=queue, mandatory=True, **properties)
 
 
 def declare_queues(channel: Any, names: QueueNames) -> None:

@@ -227,3 +227,31 @@ def test_registries_file_among_the_declarations_is_an_error(lab):
     assert ran.code == 3
     assert "mirrors.d/registries.yaml:1:1: these are registry settings, not declarations" in ran.stderr
     assert (lab.source.seen, lab.destination.seen) == ([], [])
+
+
+def test_key_of_a_fleet_is_read_and_not_shown(tmp_path):
+    """From a variable or a file; without `key`, messages are not signed."""
+    path = tmp_path / "registries.yaml"
+    (tmp_path / "key").write_text("f" * 32 + "\n")
+    found = {}
+    for written in ("'${KEY}'", f"{{file: {tmp_path}/key}}"):
+        path.write_text(f"version: 1\nbroker: {{key: {written}}}\n")
+        found[written] = load_registries(str(path), {"KEY": "f" * 32}).broker
+    path.write_text("version: 1\nbroker: {}\n")
+
+    assert [one.key.reveal() for one in found.values()] == ["f" * 32] * 2
+    assert "ffff" not in repr(found)
+    assert load_registries(str(path), {}).broker.key is None
+
+
+@pytest.mark.parametrize("written", ["'${KEY:-}'", "hunter2", "{file: short}"])
+def test_key_of_a_fleet_that_is_too_short_is_an_error(tmp_path, monkeypatch, written):
+    """An empty variable too: it must not turn the check off. The key is not shown."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "short").write_text("hunter2")
+
+    text = trust_faults(tmp_path, f"version: 1\nbroker: {{key: {written}}}\n")
+
+    assert "fewer than 32" in text
+    assert "openssl rand -hex 32" in text
+    assert "hunter2" not in text

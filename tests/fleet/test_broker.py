@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from imgsync.fleet.message_key import MessageKey
+from imgsync.fleet.queues import publish
 from tests.support.rabbitmq import PASSWORD
 
 # A shared machine starts processes slowly.
@@ -17,27 +19,46 @@ def _log_in(fleet, user: str, *, password: str = "", **tls: str) -> str:
     settings = json.loads((fleet.lab.folder / "registries.yaml").read_text())
     login = {"username": user, "password": {"file": password or fleet.broker.password_file}}
     path = fleet.lab.folder / f"{user}.yaml"
-    path.write_text(json.dumps(settings | {"broker": {"url": fleet.broker.tls_url, "credentials": login, "tls": fleet.broker.tls | tls}}))
+    broker = {"url": fleet.broker.tls_url, "credentials": login, "tls": fleet.broker.tls | tls, "key": {"file": fleet.broker.password_file}}
+    path.write_text(json.dumps(settings | {"broker": broker}))
     return str(path)
 
 
-@pytest.mark.row("GIT-17")
+@pytest.mark.row("GIT-14", "GIT-17")
 def test_users_of_the_page_are_enough(fleet):
-    """The worker comes first and waits for the queues, which it may not declare."""
+    """The worker comes first and waits for the queues, which it may not declare. What is not signed does nothing."""
     fleet.push(3)
     fleet.declare()
     logs = ("--log-format", "json", "--log-level", "info")
     fleet.workers.append(fleet.lab.start("worker", "--registries", _log_in(fleet, "worker"), *logs))
 
-    done = fleet.lab.run("apply", "--broker", "auto", "--registries", _log_in(fleet, "coordinator"), "--metrics", "metrics.txt", *logs, timeout=180)
+    options = ("apply", "--broker", "auto", "--registries", _log_in(fleet, "coordinator"), "--metrics", "metrics.txt", *logs)
+
+    done = fleet.lab.run(*options, timeout=180)
 
     assert done.code == 0, done.stderr
     fleet.assert_all_served()
     assert set(fleet.metric("imgsync_fleet_refused_messages").values()) == {0.0}
+    _put_unsigned(fleet)
+    fleet.declare("again")
+    again = fleet.lab.run(*options, "--state", "again", timeout=180)
+    assert again.code == 0, again.stderr
+    fleet.assert_all_served("again")
+    assert {name for name, count in fleet.metric("imgsync_fleet_refused_messages").items() if count} == {'{reason="not_signed"}'}
+    assert len(again.events("message.refused")) == 4
     (ended,) = fleet.end()
     assert ended.code == 0, ended.stderr
-    assert PASSWORD not in done.stderr + ended.stderr
+    assert PASSWORD not in done.stderr + again.stderr + ended.stderr
     _assert_worker_can_only_answer(fleet)
+
+
+def _put_unsigned(fleet) -> None:
+    """Write batches and answers without the key, as who has taken over the broker could."""
+    with fleet.broker.connect("coordinator") as connection:
+        producer = connection.Producer(serializer=None)
+        for queue in ("imgsync", "imgsync.results"):
+            for headers in ({}, MessageKey(b"of another fleet").sign(b"{}")):
+                publish(producer, queue, b"{}", headers=headers)
 
 
 def _assert_worker_can_only_answer(fleet) -> None:

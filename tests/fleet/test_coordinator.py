@@ -57,7 +57,7 @@ class _Link:
         self._waiting.append(json.dumps(encode_answer(replace(said, done=replace(said.done, outcomes=outcomes, records=records)))).encode())
 
     def wait(self, _seconds: float) -> Message | None:
-        return Message(self._waiting.pop(0), False, SimpleNamespace(ack=lambda: None)) if self._waiting else None
+        return Message(self._waiting.pop(0), False, True, SimpleNamespace(ack=lambda: None)) if self._waiting else None
 
 
 class _State:

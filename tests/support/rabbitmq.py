@@ -30,8 +30,8 @@ import trustme
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _READY_SECONDS = 90.0
 _END_SECONDS = 30.0
-# Of each user of the fleet.
-PASSWORD = "harness-password-of-the-broker"
+# Of each user of the fleet, and its key.
+PASSWORD = "harness-password-of-the-broker-and-key"
 PERMISSIONS = ("configure", "write", "read")
 _PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "many-machines.md"
 _CONFIG = """
