@@ -8,6 +8,7 @@ outlives restarts of the broker.
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -85,6 +86,7 @@ class Coordinator:
         self._counted_at = 0.0
         self._alone_since = time.monotonic()
         self._was_open = False
+        self._lost_at = -math.inf
         self._purged: int | None = None
         self._unconfirmed: dict[int, Batch] = {}
         self._dispatch: Dispatch | None = None
@@ -102,7 +104,7 @@ class Coordinator:
         while not self._dispatch.is_done and not (self._stop.is_closed and not self._dispatch.out_count) and not self._stop.is_cancelled:
             try:
                 with self._link.open() as link:
-                    locked_since, self._was_open = None, True
+                    locked_since, self._was_open, self._lost_at = None, True, -math.inf
                     if self._serve(link, deliver):
                         return
             except LockedQueueError as error:
@@ -112,7 +114,7 @@ class Coordinator:
                 pause(_RECONNECT_SECONDS)
             except self._link.errors as error:
                 self._raise_if_refused(error)
-                self._log.warning("broker.lost", broker=self._link.address, reason=self._clean(f"{type(error).__name__}: {error}")[:200])
+                self._note_lost(error)
                 pause(_RECONNECT_SECONDS)
 
     @property
@@ -150,6 +152,13 @@ class Coordinator:
         if isinstance(error, self._link.refusals) and not self._was_open:
             reason = self._clean(str(error))[:300]
             raise UsageError(f"{self._link.address}: {reason}", hint=REFUSED_HINT) from error
+
+    def _note_lost(self, error: Exception) -> None:
+        """Log that the broker is away: at once, then now and again."""
+        now = time.monotonic()
+        if now - self._lost_at > _SILENT_SECONDS:
+            self._lost_at = now
+            self._log.warning("broker.lost", broker=self._link.address, reason=self._clean(f"{type(error).__name__}: {error}")[:200])
 
     def _serve(self, link: OpenLink, deliver: Callable[[FinishedChange], None]) -> bool:
         """Send and receive; return whether all is over."""

@@ -18,6 +18,7 @@ from imgsync.concurrency.stop import Stop
 from imgsync.documents.answer import decode_answer, encode_answer
 from imgsync.documents.batch import decode_batch, encode_batch
 from imgsync.errors import StateError
+from imgsync.fleet import coordinator
 from imgsync.fleet.coordinator import Codec, Coordinator, FleetOptions
 from imgsync.fleet.link import Message
 from imgsync.plan.content import PlanContent, SharedBlob
@@ -31,14 +32,19 @@ class _Link:
     """A broker with one worker, which copies shared blobs and ends images with *outcome*."""
 
     address = "broker.example"
-    errors = refusals = ()
+    errors = (OSError,)
+    refusals = ()
 
-    def __init__(self, *waiting: Answer, **outcome: object) -> None:
+    def __init__(self, *waiting: Answer, failures: int = 0, **outcome: object) -> None:
         self._outcome = outcome
+        self._failures = failures
         self._waiting = [json.dumps(encode_answer(one)).encode() for one in waiting]
 
     @contextlib.contextmanager
     def open(self) -> Iterator[_Link]:
+        self._failures -= 1
+        if self._failures >= 0:
+            raise ConnectionRefusedError
         yield self
 
     def purge(self) -> int:
@@ -106,6 +112,17 @@ def test_full_disk_does_not_end_the_run():
 
     assert {one.outcome.change.destination for one in finished} == {one.destination for one in changes}
     assert log.events.count("state.degraded") == 1
+
+
+def test_broker_that_is_away_is_logged_once(monkeypatch):
+    """Not at each attempt to connect."""
+    monkeypatch.setattr(coordinator, "_RECONNECT_SECONDS", 0.0)
+    log = _Log()
+
+    finished = _run(_changes(), _Link(failures=3, result=Result.COPIED, digest=DIGEST), _State(), log)
+
+    assert len(finished) == 2
+    assert log.events.count("broker.lost") == 1
 
 
 @pytest.mark.row("GIT-14")
