@@ -7,7 +7,7 @@ import types
 
 from imgsync.system.collector import collect_rarely
 from imgsync.system.early_signals import end_at_signal
-from imgsync.system.lazy_import import replace_modules
+from imgsync.system.lazy_import import leave_out, replace_modules
 from imgsync.system.lazy_pattern import compile_patterns_later
 
 _WITHOUT_NETWORK = {"completion", "convert", "fmt", "help", "init", "man", "schema", "show", "validate", "version", "-h", "--help", "-V", "--version"}
@@ -17,7 +17,8 @@ def _patch_sockets() -> None:
     # gevent searches all installed packages for plugins about twenty times, a third of a short run. We use none of them.
     without_plugins = types.ModuleType("importlib.metadata")
     without_plugins.entry_points = lambda **_: ()  # type: ignore[attr-defined]
-    with replace_modules({without_plugins.__name__: without_plugins}):
+    # It declares interfaces of its classes too, which we never ask for.
+    with replace_modules({without_plugins.__name__: without_plugins}), leave_out("zope.interface"):
         from gevent import config, monkey
 
         # For debugging: each greenlet would keep the stack of the one that started it, which costs as much as to start it.

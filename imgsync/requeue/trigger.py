@@ -21,12 +21,15 @@ from imgsync import __version__
 from imgsync.concurrency.capture import Raised, catch_error, unwrap
 from imgsync.errors import RequeueError
 from imgsync.oci.errors import parse_retry_after
-from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http._httpx import httpx, import_clients
 from imgsync.oci.http.tls import make_tls_context
 from imgsync.requeue.model import STARTING, NextRun
 from imgsync.system.dataclass import dataclass
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_message
+
+# Now, and not in the thread that uses them.
+import_clients()
 
 REQUEST_SECONDS = 30.0
 _WHOLE_FACTOR = 3

@@ -34,13 +34,24 @@ def hide_modules(*names: str) -> contextlib.AbstractContextManager[None]:
     return replace_modules({name: None for name in names if name not in sys.modules})
 
 
-def leave_out(*names: str) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def leave_out(*names: str) -> Iterator[None]:
     """
     Import nothing of modules that are not needed, within the block.
 
     Each name in such a module is a class that does nothing. What is loaded already stays.
     """
-    return replace_modules({name: _LeftOut(name) for name in names if name not in sys.modules})
+    left_out = {name: _LeftOut(name) for name in names if name not in sys.modules}
+    # As an import does: code such as `urllib.request.Request` finds a module in its package, if that is loaded.
+    within = [(sys.modules[package], name) for package, _, name in (full.rpartition(".") for full in left_out) if package in sys.modules]
+    with replace_modules(left_out):
+        for package, name in within:
+            setattr(package, name, left_out[f"{package.__name__}.{name}"])
+        try:
+            yield
+        finally:
+            for package, name in within:
+                delattr(package, name)
 
 
 class _LeftOut(ModuleType):
