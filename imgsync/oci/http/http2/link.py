@@ -21,12 +21,7 @@ _QUEUE_BYTES = 256 << 10
 
 
 class Link:
-    """
-    One HTTP/2 connection that several callers use at once.
-
-    Attributes:
-        moved_at: When bytes last came, in seconds of the monotonic clock.
-    """
+    """One HTTP/2 connection that several callers use at once."""
 
     def __init__(self, stream: DuplexTls, stream_limit: int) -> None:
         """Take over *stream*, and send the first frames."""
@@ -37,10 +32,14 @@ class Link:
         self._has_output.set()
         self._queued_bytes = 0
         self._is_closed = False
-        self.moved_at = time.monotonic()
-        self._next_tick = self.moved_at + TICK_SECONDS
+        self._next_tick = time.monotonic() + TICK_SECONDS
         for work in (self._read, self._write):
             threading.Thread(target=work, daemon=True).start()
+
+    @property
+    def served_frames(self) -> int:
+        """Return how many frames of responses came."""
+        return self._session.served_frames
 
     @property
     def stream_limit(self) -> int:
@@ -151,8 +150,7 @@ class Link:
         if not data:
             self._fail(httpx.RemoteProtocolError("the server closed the connection without a response"))
             return
-        self.moved_at = time.monotonic()
-        if self.moved_at >= self._next_tick:
+        if time.monotonic() >= self._next_tick:
             self._tick()
         with self._lock:
             self._session.feed(data)

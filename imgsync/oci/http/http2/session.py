@@ -39,6 +39,7 @@ class Session:
     Attributes:
         exchanges: Those that have not ended, by their number.
         is_draining: Whether the server takes no more requests.
+        served_frames: How many frames of responses came.
         unusable: Why HTTP/2 does not work with the server, "" if it does.
     """
 
@@ -50,6 +51,7 @@ class Session:
         """
         self.exchanges: dict[int, Exchange] = {}
         self.is_draining = False
+        self.served_frames = 0
         self.unusable = ""
         self._reader = FrameReader()
         self._encoder, self._decoder = hpack.Encoder(), hpack.Decoder(max_header_list_size=_HEADERS_LIMIT)
@@ -232,6 +234,7 @@ class Session:
 
     def _note(self, exchange: Exchange, change: Callable[[], None]) -> None:
         """Change *exchange*, and fail it if the response is malformed."""
+        self.served_frames += 1
         try:
             change()
         except HeadTooLargeError as error:

@@ -46,7 +46,7 @@ class SharedExchange:
         Raises:
             httpx.TransportError: The server did not answer in time, or not in HTTP.
         """
-        began = time.monotonic()
+        began, served = time.monotonic(), self._link.served_frames
         request, timed = self._request, self._timed
         try:
             timed.set_check(request.check)
@@ -58,7 +58,7 @@ class SharedExchange:
             timed.require_rate(request.timeout_seconds)
         except BaseException as error:
             timed.close()
-            if isinstance(error, httpx.TimeoutException) and time.monotonic() - self._link.moved_at > request.timeout_seconds / 2:
+            if isinstance(error, httpx.TimeoutException) and self._link.served_frames == served:
                 # The others got nothing either: the connection may be dead, as after a change of the network.
                 self._link.retire()
             raise
