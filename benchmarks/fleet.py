@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -117,7 +118,8 @@ def work(url: str) -> None:
         producer = Producer(connection.channel(), serializer=None)
 
         def answer(message: Any) -> None:
-            publish(producer, names.results, answer_batch(message.body if isinstance(message.body, str) else bytes(message.body).decode()).encode())
+            text = message.body if isinstance(message.body, str) else bytes(message.body).decode()
+            publish(producer, names.results, answer_batch(text).encode(), headers={}, exchange=names.results)
             message.ack()
 
         with Consumer(channel, [Queue(names.work, no_declare=True)], on_message=answer, auto_declare=False):
@@ -161,6 +163,8 @@ def main() -> None:
     parser.add_argument("--changes", type=int, action="append", help="repeatable; default: 10,000 and 100,000")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    # So that the broker ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print("| changes | processor time | memory of the plan | memory at most |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="imgsync-broker-") as folder:
         broker = rabbitmq.start(Path(folder), os.getpid())

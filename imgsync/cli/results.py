@@ -16,6 +16,7 @@ from imgsync.errors import OutputError, UsageError
 from imgsync.logs.logger import Logger
 from imgsync.plan.model import Change, Plan
 from imgsync.system.atomic_write import write_atomically
+from imgsync.text.units import format_bytes
 
 if TYPE_CHECKING:
     from imgsync.plan.findings import Verification
@@ -97,12 +98,18 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
     Write *plan* to the file *path*, for `apply --plan`.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written, or could not be read again.
         UsageError: The plan contains a secret and would be damaged by hiding it.
     """
-    from imgsync.documents.envelope import to_json
+    from imgsync.documents.envelope import LIMIT_BYTES, to_json
 
-    text = get_redaction().clean(to_json(make_plan_document(plan, config, explain=True), indented=True))
+    written = to_json(make_plan_document(plan, config, explain=True), indented=True)
+    if len(written) > LIMIT_BYTES:
+        size, most = format_bytes(len(written)), format_bytes(LIMIT_BYTES)
+        raise OutputError(
+            f"{path} would have {size}, and a plan file has at most {most}", hint="save the plan in parts with --only MIRROR, or apply it without a file"
+        )
+    text = get_redaction().clean(written)
     _check_saved(text, plan, config, name=path)
     write_file(path, f"{text}\n", private=True)
 

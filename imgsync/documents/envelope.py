@@ -13,8 +13,9 @@ from imgsync.documents.decode import decode_field
 from imgsync.errors import UsageError
 from imgsync.plan.model import PlanError
 from imgsync.text.sanitize import sanitize_json
+from imgsync.text.units import format_bytes
 
-_LIMIT_BYTES = 256 << 20
+LIMIT_BYTES = 256 << 20
 _HEAD_BYTES = 256
 _PAGES = (
     (b"<!doctype html", "an HTML page"),
@@ -42,11 +43,14 @@ def read_document(path: str, *, hint: str = "save a plan first: imgsync plan --o
     """
     try:
         with Path(path).open("rb") as file:
-            data = file.read(_LIMIT_BYTES + 1)
+            data = file.read(LIMIT_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
-    if len(data) > _LIMIT_BYTES:
-        raise UsageError(f"{path} is larger than any plan or report")
+    if len(data) > LIMIT_BYTES:
+        raise UsageError(
+            f"{path} is larger than {format_bytes(LIMIT_BYTES)}, as no plan or report is",
+            hint="save a large plan in parts: imgsync plan --only MIRROR --out FILE",
+        )
     return parse_document(data, name=path)
 
 
