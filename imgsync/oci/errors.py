@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import re
 import time
 from collections.abc import Mapping
@@ -132,8 +131,11 @@ def _later(moment_seconds: float, now: float) -> float | None:
 
 def parse_http_date(text: str) -> dt.datetime | None:
     """Parse an HTTP date; return None if malformed."""
+    # Imported now: few responses have a date that matters.
+    from email.utils import parsedate_to_datetime
+
     try:
-        moment = email.utils.parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -7,9 +7,10 @@ follow when something else of httpx is asked for, and the errors stay the same c
 
 from __future__ import annotations
 
+import email  # noqa: F401 - what is left out is found in its package, and so for urllib
 import importlib.util
 import sys
-import urllib.parse  # noqa: F401 - so that what is left out is found in its package
+import urllib.parse  # noqa: F401
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,8 @@ from imgsync.system.lazy_import import hide_modules, leave_out
 __all__ = ["httpx", "import_clients"]
 
 _PARTS = ("_exceptions", "_types", "_content", "_models")
-# Only `_models` and `_utils` use them: for the cookies and proxies of clients.
-_ONLY_FOR_CLIENTS = ("http.cookiejar", "urllib.request")
+# Only `_models` and `_utils` use them: for cookies, proxies, and the text of a response, of which we read the bytes.
+_ONLY_FOR_CLIENTS = ("http.cookiejar", "urllib.request", "email.message")
 _USES_THEM = ("_models", "_utils")
 
 
