@@ -15,6 +15,8 @@ from imgsync.oci.http.wait_limit import WaitLimit
 Result = TypeVar("Result")
 
 _RECORD_BYTES = 32 << 10
+# The most that one record holds.
+_PLAIN_BYTES = 16 << 10
 
 
 class NestedTlsStream:
@@ -131,7 +133,7 @@ class DuplexTls:
         while True:
             with self._lock:
                 try:
-                    return self._tls.read(size)
+                    return self._tls.read(min(size, _PLAIN_BYTES))
                 except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                     return b""
                 except ssl.SSLWantReadError:

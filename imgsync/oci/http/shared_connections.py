@@ -6,7 +6,6 @@ A server that does not choose HTTP/2 is noted, and gets HTTP/1.1 connections fro
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import field, replace
@@ -52,12 +51,14 @@ class _Server:
         links: Its open connections.
         opening: The connection that is being opened, if any.
         stream_limit: How many requests at once it took on its last connection.
+        may_grow: Whether another connection may be opened beside one that is busy.
         has_http2: Whether it chose HTTP/2; None before the first answer.
     """
 
     links: list[Link] = field(default_factory=list)
     opening: _Opening | None = None
     stream_limit: int = _FIRST_STREAMS
+    may_grow: bool = True
     has_http2: bool | None = None
 
 
@@ -131,7 +132,7 @@ class SharedConnections:
                 if self._has_no_http2(request.origin, server):
                     return None
                 link = min((one for one in server.links if one.free_streams > 0), key=lambda one: one.active_streams, default=None)
-                is_busy = link is None or (link.active_streams >= _BUSY_STREAMS and len(server.links) < _LINK_LIMIT)
+                is_busy = link is None or (link.active_streams >= _BUSY_STREAMS and len(server.links) < _LINK_LIMIT and server.may_grow)
                 opening = server.opening
                 if opening is None and is_busy:
                     server.opening = _Opening()
@@ -192,8 +193,11 @@ class SharedConnections:
         """Open another connection in the background."""
 
         def run() -> None:
-            with contextlib.suppress(httpx.TransportError):
+            try:
                 self._open(server, replace(request, check=never_end), Stream.close)
+            except httpx.TransportError:
+                # One is enough, and a server that refuses another must not be asked all the time.
+                server.may_grow = False
 
         threading.Thread(target=run, daemon=True).start()
 

@@ -19,6 +19,7 @@ import pytest
 import trustme
 from hyperframe import frame as frames
 
+from imgsync.oci.http import shared_connections as shared_module
 from imgsync.oci.http.client import HttpClient
 from imgsync.oci.http.connector import Connector
 from imgsync.oci.http.errors import ForbiddenAddressError, RefusedError
@@ -447,6 +448,34 @@ def test_limit_of_streams_is_obeyed(serving):
     # The server ends the connection that exceeds its limit with an error.
     assert bodies == [b"/%d" % number for number in range(30)]
     assert clients.unusable == []
+
+
+def test_busy_connection_gets_another_beside_it(serving, monkeypatch):
+    """A line limits each connection; who comes meanwhile does not wait."""
+    monkeypatch.setattr(shared_module, "_BUSY_STREAMS", 1)
+    arrived, has_second = threading.Semaphore(0), threading.Event()
+
+    def first(peer: Peer) -> None:
+        asked = []
+        for _ in range(2):
+            asked.append(peer.read_request())
+            arrived.release()
+        has_second.wait(60)
+        for one in asked:
+            peer.answer(one)
+
+    def second(peer: Peer) -> None:
+        has_second.set()
+        serve(peer)
+
+    clients = serving(first, second)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = []
+        for _ in range(2):
+            waiting.append(pool.submit(lambda: body_of(clients.send())))
+            arrived.acquire(timeout=60)
+        assert [one.result() for one in waiting] == [b"ok", b"ok"]
+    assert clients.server.protocols == ["h2", "h2"]
 
 
 def test_server_that_takes_no_streams_gets_http1(serving):

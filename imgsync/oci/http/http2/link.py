@@ -15,7 +15,8 @@ from imgsync.oci.http.http2.session import Session
 from imgsync.oci.http.nested_tls import DuplexTls, NestedTlsStream
 from imgsync.oci.http.wait_limit import TICK_SECONDS
 
-_RECEIVE_BYTES = 256 << 10
+# Responses are small here, and larger buffers cost a system call each.
+_RECEIVE_BYTES = 64 << 10
 # Bodies wait while more is queued, so that memory stays bounded and a small request does not wait behind them.
 _QUEUE_BYTES = 256 << 10
 
@@ -138,6 +139,8 @@ class Link:
         except OSError as error:
             self._fail(httpx.ReadError(str(error)))
         finally:
+            # Also after a bug: the callers wait for this thread alone.
+            self._fail(httpx.ReadError("the connection is closed"))
             # Here, because nothing may wait at a descriptor that is closed.
             self._stream.close()
 
@@ -182,6 +185,8 @@ class Link:
                 self._send()
         except OSError as error:
             self._fail(httpx.WriteError(str(error)))
+        finally:
+            self._fail(httpx.WriteError("the connection is closed"))
 
     def _send(self) -> None:
         with self._lock:
