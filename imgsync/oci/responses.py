@@ -35,6 +35,8 @@ _PIECE_BYTES = 256 << 10
 _SSL_SOURCE = re.compile(r"\[SSL(?:: [A-Z_]+)?\] | \(_ssl\.c:[0-9]+\)")
 # Several fields of these names are one list. Spec: RFC 9110 5.3.
 _LISTS = {"link", "www-authenticate"}
+# Extension of a response: what `read_headers` found.
+_READ_HEADERS = "imgsync.headers"
 _PLAIN_HINT = "if it uses plain http, set `tls: false` in registries.yaml: `registries: {{{place}: {{tls: false}}}}`"
 _NAME_HINT = "check the spelling of the host, and the name server of this machine"
 # (needles, error, message, hint)
@@ -74,13 +76,20 @@ _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] 
 
 def read_headers(response: httpx.Response) -> dict[str, str]:
     """Return the headers by lower-case name: lists joined, else the first."""
-    raw = response.headers.raw
+    # Several callers read them, and `httpx.Headers` takes longer than a small body.
+    found: dict[str, str] | None = response.extensions.get(_READ_HEADERS)
+    if found is None:
+        found = response.extensions[_READ_HEADERS] = _read_headers(response.headers)
+    return found
+
+
+def _read_headers(headers: httpx.Headers) -> dict[str, str]:
     try:
-        found = {name.lower().decode("ascii"): value.decode("ascii") for name, value in reversed(raw)}
+        found = {name.lower().decode("ascii"): value.decode("ascii") for name, value in reversed(headers.raw)}
     except UnicodeDecodeError:
-        found = {name.lower(): value for name, value in reversed(response.headers.multi_items())}
+        found = {name.lower(): value for name, value in reversed(headers.multi_items())}
     for name in _LISTS & found.keys():
-        found[name] = ", ".join(response.headers.get_list(name))
+        found[name] = ", ".join(headers.get_list(name))
     return found
 
 
@@ -116,7 +125,7 @@ def read_body(response: httpx.Response, limit: int, *, operation: Operation, tru
         operation: The subject of errors.
         truncate: Whether to cut a longer body off instead of raising an error.
     """
-    encoding = response.headers.get("content-encoding", "identity").lower()
+    encoding = read_headers(response).get("content-encoding", "identity").lower()
     inflate = zlib.decompressobj(wbits=47) if encoding in {"gzip", "x-gzip", "deflate"} else None
     body = bytearray()
     received = 0

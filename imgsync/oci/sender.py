@@ -22,9 +22,10 @@ from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.messages import RegistryRequest
 from imgsync.oci.redirects import check_redirect
-from imgsync.oci.responses import HTTP_ERRORS, drain, translate_error
+from imgsync.oci.responses import HTTP_ERRORS, drain, read_headers, translate_error
 
 USER_AGENT = f"imgsync/{imgsync.__version__}"
+_HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*"}
 _REDIRECT_LIMIT = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
 # A server for TLS may close the connection without a word.
@@ -42,7 +43,8 @@ class Sender:
         """Send at *rate_limit* and note round trips in *capabilities*."""
         self.endpoint = endpoint
         self.requests: Counter[str] = Counter()
-        self.origin, self._host, path = parse_url(endpoint.url)
+        self._url = endpoint.url
+        self.origin, self._host, path = parse_url(self._url)
         self._path = path.rstrip("/")
         self._rate_limit = rate_limit
         self._pull_limit = rate_limit.pull_limit
@@ -56,7 +58,7 @@ class Sender:
         Raises:
             RegistryError: No response, too many redirects, or an unsafe one.
         """
-        url = request.target if "://" in request.target else self.endpoint.url + request.target
+        url = request.target if "://" in request.target else self._url + request.target
         for _ in range(_REDIRECT_LIMIT + 1):
             response = self.send_once(client, request, url, authorization, retry_policy=retry_policy)
             if response.status_code not in _REDIRECTS or response.status_code in request.accept_statuses:
@@ -85,12 +87,12 @@ class Sender:
         if request.body is None:
             self._capabilities.learn_round_trip(time.monotonic() - started)
         if "/manifests/" in url and response.status_code != 401:
-            self._pull_limit.update(response.headers, before=quota)
+            self._pull_limit.update(read_headers(response), before=quota)
         return response
 
     def _build(self, request: RegistryRequest, url: str, authorization: str | None, *, retry_policy: RetryPolicy) -> Request:
         request_seconds = retry_policy.request_seconds
-        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **request.headers}
+        headers = _HEADERS | request.headers
         try:
             origin, host, target = self._split_url(url)
         except httpx.InvalidURL as error:
@@ -118,10 +120,9 @@ class Sender:
 
     def _split_url(self, url: str) -> tuple[Origin, str, str]:
         """Return origin, Host header and target of *url*."""
-        own = self.endpoint.url
         # Nearly every URL is the registry's own, which needs no parsing.
-        if url.startswith(own):
-            target = url[len(own) :]
+        if url.startswith(self._url):
+            target = url[len(self._url) :]
             if target.startswith("/") and "#" not in target and is_sendable(target):
                 return self.origin, self._host, self._path + target
         return parse_url(url)

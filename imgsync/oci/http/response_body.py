@@ -10,7 +10,7 @@ from imgsync.oci.http.response_parser import ResponseParser
 
 # Larger reads cost less CPU per byte, but each open body holds a few of them. So all large bodies together share 16 MiB.
 RECEIVE_BYTES = 256 << 10
-_LARGE_RECEIVE_BYTES = 1 << 20
+_LARGE_RECEIVE_BYTES = 256 << 10
 _LARGE_TOGETHER_BYTES = 16 << 20
 _LARGE_BODY_BYTES = 8 << 20
 

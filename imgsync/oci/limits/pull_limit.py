@@ -82,7 +82,7 @@ class PullLimit:
         Update the quota from a response about a manifest.
 
         Args:
-            headers: Its headers; names in lower case are found.
+            headers: Its headers, names in lower case.
             before: The quota when the request was sent.
         """
         found = _HEADER.match(headers.get("ratelimit-remaining", ""))

@@ -74,6 +74,11 @@ class DigestVerifier:
         other.__dict__.update(self.__dict__, _hasher=self._hasher.copy())
         return other
 
+    @property
+    def is_complete(self) -> bool:
+        """Return whether all bytes were seen."""
+        return self.seen_bytes == self._size
+
     def expect(self, size: int) -> None:
         """
         Check that the blob may have *size* more bytes.
@@ -113,15 +118,15 @@ def verify_chunks(chunks: Iterable[bytes], verifier: DigestVerifier) -> Iterator
     Raises:
         ContentMismatchError: The size or the digest differs.
     """
-    held = b""
+    last = b""
     for chunk in filter(None, chunks):
-        verifier.expect(len(held) + len(chunk))
-        if held:
-            verifier.update(held)
-            yield held
-        held = chunk
-    if held:
-        verifier.update(held)
+        verifier.expect(len(chunk))
+        # Hashed and passed on at once, while the bytes are in the processor's cache.
+        verifier.update(chunk)
+        if verifier.is_complete:
+            last = chunk
+        else:
+            yield chunk
     verifier.check()
-    if held:
-        yield held
+    if last:
+        yield last
