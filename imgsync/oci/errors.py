@@ -71,13 +71,18 @@ class Operation:
     """
     What is done, to what, and on which side.
 
-    `hint_if_missing` is what to do about a 404.
+    `subject` becomes text only in an error. `hint_if_missing` is what to do about a 404.
     """
 
     name: str
-    reference: str
+    subject: object
     origin: str
     hint_if_missing: str = ""
+
+    @property
+    def reference(self) -> str:
+        """Return the subject as text."""
+        return str(self.subject)
 
     def make_error(self, kind: type[RegistryError], detail: str, *, status: int | None = None, code: str = "", hint: str = "") -> RegistryError:
         """Return an error of *kind* about this operation."""

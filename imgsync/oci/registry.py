@@ -82,7 +82,7 @@ class RegistryClient:
 
     def make_operation(self, name: str, subject: object) -> Operation:
         """Return the operation *name* on *subject*, for errors."""
-        return Operation(name, str(subject), self.origin)
+        return Operation(name, subject, self.origin)
 
     def send(self, request: RegistryRequest) -> RegistryResponse:
         """Send *request* and return the response, as `Transport.request`."""
@@ -311,7 +311,7 @@ class RegistryClient:
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
         expected_bytes: int = 0,
     ) -> RegistryRequest:
-        subject, origin = str(repository.with_digest(blob.digest)), self.origin
+        subject, origin = repository.with_digest(blob.digest), self.origin
         # The manifest that names it was there, so the name is right.
         hint = f"the image is incomplete at the {origin}: its manifest names this blob, but the registry does not have it; push the image there again"
         operation = Operation(name, subject, origin, hint_if_missing=hint)

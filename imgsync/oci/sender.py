@@ -92,7 +92,7 @@ class Sender:
 
     def _build(self, request: RegistryRequest, url: str, authorization: str | None, *, retry_policy: RetryPolicy) -> Request:
         request_seconds = retry_policy.request_seconds
-        headers = _HEADERS | request.headers
+        headers = {**_HEADERS, **request.headers}
         try:
             origin, host, target = self._split_url(url)
         except httpx.InvalidURL as error:

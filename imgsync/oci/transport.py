@@ -104,7 +104,7 @@ class Transport:
                 body = read_body(response, request.limit_bytes, operation=request.operation)
                 return RegistryResponse(response.status_code, headers, body, url)
 
-        return retry_call(send_once, retry_policy, operation=request.operation.name, reference=request.operation.reference)
+        return retry_call(send_once, retry_policy, operation=request.operation.name, reference=request.operation.subject)
 
     @contextlib.contextmanager
     def stream(self, request: RegistryRequest, *, retry_policy: RetryPolicy) -> Iterator[StreamedResponse]:

@@ -206,13 +206,13 @@ def _resolve_location(client: RegistryClient, operation: Operation, header: str,
 
     Path and query stay as sent.
     """
-    if not header or "#" in header or any(character.isspace() for character in header):
-        raise operation.make_error(UnexpectedResponseError, "the registry started an upload without a valid Location", status=status)
     endpoint = client.transport.endpoint
     own_url = endpoint.url
-    if header.startswith(f"{own_url}/") and is_sendable(header):
+    if header.startswith(f"{own_url}/") and "#" not in header and is_sendable(header):
         # Nearly every one is the registry's own, which needs no parsing.
         return header
+    if not header or "#" in header or any(character.isspace() for character in header):
+        raise operation.make_error(UnexpectedResponseError, "the registry started an upload without a valid Location", status=status)
     location = resolve_url(header, base=base, operation=operation)
     (scheme, host, _), netloc, target = parse_url(location)
     if has_credentials(location):

@@ -47,6 +47,9 @@ class BlobNote:
         return replace(self, repositories=tuple(path for path in self.repositories if path != repository))
 
 
+_NOTHING = BlobNote()
+
+
 @dataclass(frozen=True, slots=True)
 class SeenBlobs:
     """
@@ -63,6 +66,8 @@ class SeenBlobs:
 
 def parse_blob_note(text: str) -> BlobNote:
     """Return the note stored as *text*."""
+    if not text:
+        return _NOTHING
     parts = text.split()
     sizes = [part.removeprefix(_SIZE) for part in parts if part.startswith(_SIZE)]
     return BlobNote(

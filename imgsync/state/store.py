@@ -262,7 +262,7 @@ class StateStore:
 
     def find_blob(self, registry: str, digest: str) -> BlobNote:
         """Return where *registry* has the blob, and which sources gave it."""
-        return parse_blob_note(self._notes[_BLOB].get(f"{registry} {digest}", ""))
+        return parse_blob_note(self._notes[_BLOB].find(f"{registry} {digest}") or "")
 
     def find_blob_repositories(self, registry: str, digest: str) -> tuple[str, ...]:
         """Return up to four repository paths with the blob, latest first."""

@@ -106,7 +106,7 @@ class BlobCopier:
             while not self._is_delivered(task, blob, place, asks=number > 1 or self._homes.may_have(task, blob)):
                 task.deadline.check()
 
-        retry_call(attempt, task.destination.retry_policy, operation="copy blob", reference=str(task.repository.with_digest(blob.digest)))
+        retry_call(attempt, task.destination.retry_policy, operation="copy blob", reference=task.repository.with_digest(blob.digest))
 
     def _is_delivered(self, task: Task, blob: Descriptor, place: BlobAtRegistry, *, asks: bool) -> bool:
         """Deliver the blob; return False to try again with a smaller body."""

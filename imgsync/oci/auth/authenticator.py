@@ -29,6 +29,7 @@ from imgsync.oci.limits.retry import RetryPolicy, retry_call
 from imgsync.system.dataclass import dataclass
 
 _NO_POST = {404, 405}
+_NO_TRIAL = contextlib.nullcontext()
 # With this username, Azure's registries take an identity token as the password.
 _AZURE_USER = "00000000-0000-0000-0000-000000000000"
 
@@ -138,7 +139,7 @@ class Authenticator:
 
     def try_header(self, header: str | None, operation: Operation) -> contextlib.AbstractContextManager[None]:
         """Return a context for *header*; a password is sent alone until accepted."""
-        return self._refused.trial(header, operation) if header is not None and header.startswith("Basic ") else contextlib.nullcontext()
+        return self._refused.trial(header, operation) if header is not None and header.startswith("Basic ") else _NO_TRIAL
 
     def note_answer(self, header: str | None, scopes: Sequence[str], *, status: int, operation: Operation) -> None:
         """Note whether the registry accepted the password in *header*."""
@@ -197,14 +198,14 @@ class Authenticator:
         assert challenge is not None  # noqa: S101 - only called once a challenge is known
         realm = challenge.parameters["realm"]
         self._check_realm(realm, login, operation=operation)
-        fetch = Operation("get a token for", operation.reference, operation.origin)
+        fetch = Operation("get a token for", operation.subject, operation.origin)
 
         def exchange() -> TokenResponse:
             return self._exchange(fetch, challenge, scopes, login, retry_policy)
 
         with self._refused.trial((realm, login), fetch) if login is not None else contextlib.nullcontext():
             attempts = retry_policy.login_attempts
-            response = retry_call(exchange, retry_policy, operation=fetch.name, reference=fetch.reference, attempts=attempts)
+            response = retry_call(exchange, retry_policy, operation=fetch.name, reference=fetch.subject, attempts=attempts)
             if response.status == 401 and login is not None and login.renewable:
                 newer = self._find_login(scopes, operation=operation, renew=True)
                 if newer != login:

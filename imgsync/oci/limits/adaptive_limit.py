@@ -136,6 +136,8 @@ class AdaptiveLimit:
 
     def _start_waiters(self) -> None:
         """Give free slots to waiters, first come, first served."""
+        if not any(self._waiters.values()):
+            return
         while ready := [is_large for is_large, waiters in self._waiters.items() if waiters and self._has_slot(is_large=is_large)]:
             first = min(ready, key=lambda is_large: self._waiters[is_large][0].number)
             self._take(is_large=first)

@@ -117,7 +117,7 @@ class AttemptCounter:
         return self._left <= 0
 
 
-def retry_call(function: Callable[[], Result], retry_policy: RetryPolicy, *, operation: str, reference: str, attempts: int | None = None) -> Result:
+def retry_call(function: Callable[[], Result], retry_policy: RetryPolicy, *, operation: str, reference: object, attempts: int | None = None) -> Result:
     """
     Return `function()`, retried after transient errors.
 
@@ -152,14 +152,14 @@ def retry_call(function: Callable[[], Result], retry_policy: RetryPolicy, *, ope
         raise
 
 
-def _make_retrying(retry_policy: RetryPolicy, counter: AttemptCounter, operation: str, reference: str) -> tenacity.Retrying:
+def _make_retrying(retry_policy: RetryPolicy, counter: AttemptCounter, operation: str, reference: object) -> tenacity.Retrying:
     import tenacity
 
     def report(state: tenacity.RetryCallState) -> None:
         error = _get_error(state)
         if isinstance(error, ImgsyncError):
             pause_seconds = state.next_action.sleep if state.next_action else 0.0
-            retry_policy.on_retry(RetryDetails(operation, reference, state.attempt_number, pause_seconds, error))
+            retry_policy.on_retry(RetryDetails(operation, str(reference), state.attempt_number, pause_seconds, error))
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),

@@ -151,7 +151,7 @@ def _push_blob(client: RegistryClient, repository: Repository, blob: Descriptor,
             raise
 
     if not client.has_blob(repository, blob):
-        retry_call(attempt, client.retry_policy, operation="push blob", reference=str(repository.with_digest(blob.digest)))
+        retry_call(attempt, client.retry_policy, operation="push blob", reference=repository.with_digest(blob.digest))
 
 
 def _to_json(descriptor: Descriptor) -> dict[str, object]:
