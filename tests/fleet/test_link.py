@@ -15,11 +15,7 @@ from tests.support.run_imgsync import eventually
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [lambda link: link.publish(b"{}"), lambda link: link.count_workers(), lambda link: link.purge()],
-    ids=["publish", "count", "purge"],
-)
+@pytest.mark.parametrize("ask", [lambda link: link.publish(b"{}"), lambda link: link.count_workers()], ids=["publish", "count"])
 def test_silent_broker_ends_every_wait(relay, monkeypatch, ask: Callable[[object], object]):
     """With an error after which the coordinator connects again, and without waiting for the end of the old connection."""
     pytest.importorskip("kombu")
@@ -27,15 +23,17 @@ def test_silent_broker_ends_every_wait(relay, monkeypatch, ask: Callable[[object
     from imgsync.fleet import connect
     from imgsync.fleet.link import BrokerLink
 
-    monkeypatch.setattr(connect, "SILENT_SECONDS", 0.2)
+    # Enough for a slow machine to open a connection.
+    monkeypatch.setattr(connect, "SILENT_SECONDS", 2.0)
     line = BrokerLink(BrokerLogin(f"amqp://{relay.host}/"), QueueNames(f"q{uuid.uuid4().hex[:8]}"))
 
     with pytest.raises(line.errors):
         _ask_in_silence(line, relay, ask)
 
     relay.speak()
+    monkeypatch.undo()
     # The broker may not have seen yet that the first connection is gone.
-    eventually(lambda: _is_served(line))
+    eventually(lambda: _is_served(line), seconds=60)
 
 
 def _ask_in_silence(line, relay: Relay, ask: Callable[[object], object]) -> None:

@@ -21,7 +21,7 @@ def test_batch_that_came_again_is_answered_once(fleet, relay):
     held = fleet.lab.source.add(Hold(), method="GET", target="/blobs/")
     fleet.start_workers(1, f"amqp://{relay.host}/")
     running = fleet.lab.start("apply", *fleet.options)
-    held.reached()
+    held.reached(90)
     _cut(fleet, relay)
     _cut(fleet, relay)
     held.release()

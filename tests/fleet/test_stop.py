@@ -21,7 +21,7 @@ def busy(fleet):
     held = fleet.lab.source.add(Hold(), method="GET", target="/blobs/")
     fleet.start_workers(1)
     running = fleet.lab.start("apply", *fleet.options, "--grace", "10m")
-    held.reached()
+    held.reached(90)
     return fleet, running, held
 
 
@@ -93,7 +93,7 @@ def test_worker_that_does_not_end_in_time_is_not_awaited(fleet):
     held = fleet.lab.source.add(Hold(), method="GET", target="/blobs/")
     fleet.start_workers(1)
     running = fleet.lab.start("apply", *fleet.options, "--grace", "0s")
-    held.reached()
+    held.reached(90)
     running.send_signal(signal.SIGTERM)
 
     ended = finish(running, timeout=120)

@@ -53,8 +53,14 @@ class Sea:
         """The namespace of the current run."""
         return f"m{self._number}"
 
+    def is_at_work(self, running: subprocess.Popen[str]) -> bool:
+        """Wait until the coordinator plans; return whether it did not end before."""
+        wait_for(lambda: self.fleet.lab.source.seen or running.poll() is not None)
+        return running.poll() is None
+
     def coordinate(self) -> subprocess.Popen[str]:
         """Start a coordinator for the current namespace."""
+        self.fleet.lab.source.forget()
         return self.fleet.lab.start("apply", "--state", self.namespace, *self.fleet.options)
 
     @contextmanager
@@ -135,7 +141,7 @@ def test_killed_coordinators_lose_nothing(fleet, seed):
     while kills < 5:
         with sea.running() as first:
             running = first
-            while kills < 5 and _is_running_after(running, chance.uniform(0.5, 4)):
+            while kills < 5 and sea.is_at_work(running) and _is_running_after(running, chance.uniform(0, 3)):
                 running.kill()
                 running.communicate()
                 kills += 1
@@ -178,7 +184,7 @@ def test_batch_of_a_lost_worker_is_delivered_again(fleet, number):
     held = fleet.lab.destination.add(Hold(), method="POST|PUT", nth=1)
     fleet.start_workers(1)
     running = fleet.lab.start("apply", *fleet.options)
-    held.reached()
+    held.reached(90)
     lost = fleet.workers[0]
     fleet.start_workers(1)
     fleet.lab.destination.forget()
