@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from imgsync.apply.report import Report, SharedCopies
 from imgsync.cli import plan_run, session
 from imgsync.config.model import Config, RegistriesConfig
 from imgsync.documents.access import encode_access
+from imgsync.documents.json_stream import to_json
 from imgsync.documents.outcome import encode_shard_outcome
 from imgsync.documents.plan import encode_plan
 from imgsync.documents.report import encode_report
@@ -118,13 +120,14 @@ def documents() -> dict[str, Any]:
     report = plans.report()
     outcomes = (replace(report.outcomes[0], left_out=left_out), *report.outcomes[1:])
     finding = Finding(Condition.OK, "a", "s.io/app:1", plans.DIGEST, "r.io/m/app:1", plans.DIGEST, "same digest", left_out=left_out)
-    return {
+    found = {
         "imgsync.plan/v1": planned,
         "imgsync.report/v1": encode_report(Report(report.plan_id, outcomes, (*report.errors, *ERRORS), gone=(plans.gone_tag(),), shared=(SharedCopies("a"),))),
         "imgsync.outcome/v1": encode_shard_outcome(plans.shard_outcome(*outcomes, errors=ERRORS)),
         "imgsync.verification/v1": encode_verification(Verification((finding,), ERRORS)),
         "imgsync.access/v1": encode_access([Access("r.io", "source", "a", "pull")]),
     }
+    return {name: json.loads(to_json(document, indented=False)) for name, document in found.items()}
 
 
 @pytest.mark.parametrize("name", documents())

@@ -11,6 +11,7 @@ from typing import Any
 import imgsync
 from imgsync.apply.combine import NamedOutcome, combine_outcomes
 from imgsync.documents.envelope import parse_document
+from imgsync.documents.json_stream import to_json
 from imgsync.documents.outcome import decode_shard_outcome, encode_shard_outcome
 from imgsync.documents.plan import decode_plan
 from imgsync.documents.report import decode_report, encode_report
@@ -53,7 +54,7 @@ def documents(data: bytes) -> None:
         for render in (render_report_markdown, render_report_table, render_report_junit):
             assert render(report)
         _check_page(render_report_html(report))
-        assert decode_report(json.loads(json.dumps(encode_report(report))), name="again").outcomes == report.outcomes
+        assert decode_report(json.loads(to_json(encode_report(report), indented=False)), name="again").outcomes == report.outcomes
     with contextlib.suppress(UsageError):
         verification = decode_verification(document, name="verification.json")
         render_verification_markdown(verification)

@@ -90,10 +90,15 @@ def choose_layout(stream: TextIO) -> Layout:
 
 def print_json(document: Any) -> None:
     """Print *document* to stdout as JSON, indented on a terminal."""
-    from imgsync.documents.envelope import to_json
+    print_clean_json(get_redaction().clean_values(document))
 
-    text = to_json(get_redaction().clean_values(document), indented=sys.stdout.isatty(), ascii_only=not is_utf8(sys.stdout))
-    _write(f"{text}\n")
+
+def print_clean_json(document: Any) -> None:
+    """Print *document*, which has no secrets, as `print_json` does."""
+    from imgsync.documents.json_stream import iter_json
+
+    for text in iter_json(document, indented=sys.stdout.isatty(), ascii_only=not is_utf8(sys.stdout), end="\n"):
+        _write(text)
 
 
 def _write(text: str) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgsync.apply.report import Report
-from imgsync.cli.output import choose_layout, get_redaction, print_json, print_line, print_table
+from imgsync.cli.output import choose_layout, get_redaction, print_clean_json, print_json, print_line, print_table
 from imgsync.cli.redact import redact_plan, redact_report, redact_verification
 from imgsync.config.model import Config
 from imgsync.errors import OutputError, UsageError
 from imgsync.logs.logger import Logger
-from imgsync.plan.model import Change, Plan
+from imgsync.plan.model import Plan
 from imgsync.system.atomic_write import write_atomically
 from imgsync.text.units import format_bytes
 
@@ -34,7 +34,7 @@ def print_plan(
     Its JSON is made by *document*, when it is needed. *has_all* says that the command has `--all`.
     """
     if output == "json":
-        print_json(document())
+        print_clean_json(document())
     elif output == "gitlab":
         from imgsync.render.gitlab_widget import render_gitlab_summary
 
@@ -59,7 +59,7 @@ def print_report(report: Report, *, output: str, has_plan: bool = False) -> None
     if output == "json":
         from imgsync.documents.report import encode_report
 
-        print_json(encode_report(report))
+        print_clean_json(encode_report(report, clean=get_redaction().clean_values))
     elif output == "markdown":
         from imgsync.render.report_markdown import render_report_markdown
 
@@ -101,37 +101,47 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
         OutputError: The file cannot be written, or could not be read again.
         UsageError: The plan contains a secret and would be damaged by hiding it.
     """
-    from imgsync.documents.envelope import LIMIT_BYTES, to_json
+    from imgsync.documents.json_stream import iter_json
+    from imgsync.documents.plan import encode_plan
 
-    written = to_json(make_plan_document(plan, config, explain=True), indented=True)
-    if len(written) > LIMIT_BYTES:
-        size, most = format_bytes(len(written)), format_bytes(LIMIT_BYTES)
+    document = encode_plan(plan, config, explain=True, clean=_clean_saved)
+    _write(path, _check_saved(iter_json(document, indented=True, end="\n"), path), private=True)
+
+
+# What `apply --plan` decides by: hiding a password must not change it.
+_DECIDING = (
+    *("action", "mirror", "source", "source_digest", "destination", "destination_digest"),
+    *("gone", "imgsync", "declarations", "whole", "only", "uncompared", "content"),
+)
+
+
+def _clean_saved(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return *fields* of a saved plan without secrets."""
+    cleaned: dict[str, Any] = get_redaction().clean_values(fields)
+    if any(cleaned.get(name) != fields.get(name) for name in _DECIDING):
+        raise _refuse_to_save()
+    return cleaned
+
+
+def _check_saved(texts: Iterable[str], path: str) -> Iterator[str]:
+    """Yield *texts* of a saved plan, unless one has something to hide."""
+    from imgsync.documents.envelope import LIMIT_BYTES
+
+    length = 0
+    for text in texts:
+        if get_redaction().clean(text) != text:
+            raise _refuse_to_save()
+        length += len(text)
+        yield text
+    if length > LIMIT_BYTES:
         raise OutputError(
-            f"{path} would have {size}, and a plan file has at most {most}", hint="save the plan in parts with --only MIRROR, or apply it without a file"
+            f"{path} would have {format_bytes(length)}, and a plan file has at most {format_bytes(LIMIT_BYTES)}",
+            hint="save the plan in parts with --only MIRROR, or apply it without a file",
         )
-    text = get_redaction().clean(written)
-    _check_saved(text, plan, config, name=path)
-    write_file(path, f"{text}\n", private=True)
 
 
-def _check_saved(text: str, plan: Plan, config: Config, *, name: str) -> None:
-    """Check that *text* reads back as *plan*."""
-    # Hiding a password may have changed a reference, a digest or a key.
-    from imgsync.documents.envelope import parse_document
-    from imgsync.documents.plan import check_made_for, decode_plan
-
-    try:
-        document = parse_document(text.encode(), name=name)
-        saved = [_decision(change) for change in decode_plan(document, name=name).changes]
-        check_made_for(document, config, name=name)
-    except UsageError:
-        saved = None
-    if saved != [_decision(change) for change in plan.iter_changes()]:
-        raise UsageError("the plan cannot be saved: a password or token also appears in it", hint="use another password")
-
-
-def _decision(change: Change) -> tuple[str | None, ...]:
-    return change.action, change.mirror, str(change.source), change.source_digest, str(change.destination), change.destination_digest
+def _refuse_to_save() -> UsageError:
+    return UsageError("the plan cannot be saved: a password or token also appears in it", hint="use another password")
 
 
 def write_file(path: str, text: str, *, private: bool = False) -> None:
@@ -146,9 +156,13 @@ def write_file(path: str, text: str, *, private: bool = False) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
+    _write(path, [get_redaction().clean(text)], private=private)
+
+
+def _write(path: str, texts: Iterable[str], *, private: bool) -> None:
     try:
         # Resolved: the final rename would replace a symlink by a file.
-        write_atomically(Path(path).resolve(), [get_redaction().clean(text).encode("utf-8", "backslashreplace")], private=private)
+        write_atomically(Path(path).resolve(), (text.encode("utf-8", "backslashreplace") for text in texts), private=private)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -20,7 +20,7 @@ from imgsync.cli.output import get_redaction
 from imgsync.cli.results import check_writable, write_file
 from imgsync.cli.session import CANCELLED_EXIT, STOPPED_EXIT, Session, open_session
 from imgsync.config.model import Config
-from imgsync.documents.envelope import to_json
+from imgsync.documents.json_stream import to_json
 from imgsync.documents.outcome import encode_shard_outcome
 from imgsync.errors import UsageError
 from imgsync.partition.shard import Shard, parse_shard

@@ -30,7 +30,8 @@ from imgsync.config.load import load_config
 from imgsync.config.model import Config
 from imgsync.documents.answer import encode_answer
 from imgsync.documents.batch import decode_batch
-from imgsync.documents.envelope import parse_document, to_json
+from imgsync.documents.envelope import parse_document
+from imgsync.documents.json_stream import to_json
 from imgsync.errors import ConfigError, UsageError
 from imgsync.fleet.batch_consumer import WorkerPort
 from imgsync.fleet.batch_runner import BatchRunner, refuse_batch

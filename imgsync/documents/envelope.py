@@ -12,7 +12,6 @@ from typing import Any
 from imgsync.documents.decode import decode_field
 from imgsync.errors import UsageError
 from imgsync.plan.model import PlanError
-from imgsync.text.sanitize import sanitize_json
 from imgsync.text.units import format_bytes
 
 LIMIT_BYTES = 256 << 20
@@ -25,11 +24,6 @@ _PAGES = (
     (b"# help ", "a file of metrics"),
 )
 _JSON_INSTEAD = "give what `imgsync plan --out FILE`, `imgsync apply -o json` or `imgsync verify -o json` wrote"
-
-
-def to_json(document: object, *, indented: bool, ascii_only: bool = False) -> str:
-    """Return *document* as JSON text without CI commands and invisible characters."""
-    return sanitize_json(json.dumps(document, indent=2 if indented else None, separators=None if indented else (",", ":"), ensure_ascii=ascii_only))
 
 
 def read_document(path: str, *, hint: str = "save a plan first: imgsync plan --out FILE") -> dict[str, Any]:

@@ -17,12 +17,13 @@ import imgsync
 from imgsync.config.model import Config
 from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import check_format, decode_errors, encode_errors, name_damage
+from imgsync.documents.json_stream import Rows
 from imgsync.errors import InvalidReferenceError, UsageError
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import Reference, Repository, is_repository_path, is_tag, parse_registry
 from imgsync.plan.content import PlanContent, SharedBlob
 from imgsync.plan.gone_tag import GoneTag
-from imgsync.plan.model import COPIES, Change, MirrorNotes, Plan, PullCost, encode_canonical, hash_changes
+from imgsync.plan.model import COPIES, Change, MirrorNotes, Plan, PullCost, encode_canonical, iter_canonical
 
 FORMAT = "imgsync.plan/v1"
 _AGAIN = "make it again: imgsync plan --out FILE"
@@ -31,18 +32,19 @@ _COUNTED = ("create", "update", "keep", "hold", "refuse", "delete")
 
 def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
     """
-    Return *plan* as a document.
+    Return *plan* as a document, whose changes are `Rows`.
 
-    *explain* adds the filter steps, *clean* hides secrets.
+    *explain* adds the filter steps, *clean* hides secrets, in the document without changes and in each change.
     """
     counts = plan.counts
+    changes = Rows(lambda: (clean(change.document) for change in plan.iter_changes()))
     document: dict[str, Any] = clean(
         {
             "format": FORMAT,
             "id": "",
             "created_at": plan.created_at,
             "summary": {**{name: counts[name] for name in _COUNTED}, "error": len(plan.errors), "gone": len(plan.gone), "transfer_bytes": plan.transfer_bytes},
-            "changes": [change.document for change in plan.iter_changes()],
+            "changes": changes,
             "errors": encode_errors(plan.errors),
             "gone": [tag.document for tag in plan.gone],
             # Only for sources with a pull limit, such as Docker Hub.
@@ -61,8 +63,8 @@ def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[A
         }
     )
     # Hashed as printed, so that anyone can compute the id from the document.
-    document["id"] = hash_changes(document["changes"])
-    return document | {"check": _hash_document(document)}
+    document["id"], check = _hash_document(document)
+    return document | {"check": check}
 
 
 def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
@@ -73,7 +75,8 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
         UsageError: It is not a plan, has another version, or was edited or damaged.
     """
     check_format(document, FORMAT, name=name)
-    if document.get("check") != _hash_document(document):
+    plan_id, check = _hash_document(document)
+    if document.get("check") != check:
         raise UsageError(f"{name} was edited or damaged since it was made: the checksum does not match", hint=_AGAIN)
     with name_damage("plan", name=name, hint=_AGAIN):
         known, summary = decode_field(document, "id", str), document.get("summary")
@@ -99,7 +102,7 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
             # Made from the reason.
             decode_field(entry, "hint", str, default="")
         _check_content(plan)
-    if known != hash_changes(document["changes"]):
+    if known != plan_id:
         raise UsageError(f"{name} was edited or damaged since it was made: the changes do not match the id {known}", hint=_AGAIN)
     # A later version may add fields to changes, and its id covers them. Computing it again would read every change.
     return replace(plan, known_id=known)
@@ -146,8 +149,21 @@ def check_compared(plan: Plan, *, name: str) -> None:
         raise UsageError(f"{name} was made without comparing {', '.join(plan.uncompared)}, which requires a login", hint=f"log in there, and {_AGAIN}")
 
 
-def _hash_document(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(encode_canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()
+def _hash_document(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the id of the changes, and the checksum of *document*."""
+    of_changes, of_all = hashlib.sha256(), hashlib.sha256()
+    for number, name in enumerate(sorted(document.keys() - {"check"})):
+        of_all.update((b"," if number else b"{") + encode_canonical(name) + b":")
+        value = document[name]
+        if name == "changes" and isinstance(value, list | Rows):
+            for text in iter_canonical(value):
+                of_changes.update(text)
+                of_all.update(text)
+        else:
+            # The id comes after the changes, and is not known before.
+            of_all.update(encode_canonical(value or of_changes.hexdigest()[:8] if name == "id" else value))
+    of_all.update(b"}")
+    return of_changes.hexdigest()[:8], of_all.hexdigest()
 
 
 def _is_valid(reference: Reference) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from imgsync.apply.report import Outcome, Report, Result, SharedCopies
 from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import append_hint, check_format, decode_errors, encode_errors, name_damage, remove_hint
+from imgsync.documents.json_stream import Rows
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change
@@ -17,9 +18,13 @@ FORMAT = "imgsync.report/v1"
 COUNTS = ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present")
 
 
-def encode_report(report: Report) -> dict[str, Any]:
-    """Return *report* as a document."""
-    return {
+def encode_report(report: Report, *, clean: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
+    """
+    Return *report* as a document, whose outcomes are `Rows`.
+
+    *clean* hides secrets, in the document without outcomes and in each outcome.
+    """
+    document: dict[str, Any] = {
         "format": FORMAT,
         "plan_id": report.plan_id,
         "created_at": report.created_at,
@@ -29,7 +34,7 @@ def encode_report(report: Report) -> dict[str, Any]:
             "gone": len(report.gone),
             "seconds": report.seconds,
         },
-        "outcomes": [encode_outcome(outcome) for outcome in report.iter_outcomes()],
+        "outcomes": Rows(lambda: (clean(encode_outcome(outcome)) for outcome in report.iter_outcomes())),
         # Only of shards.
         **({"shared": [asdict(one) for one in report.shared]} if report.shared else {}),
         "errors": encode_errors(report.errors),
@@ -37,6 +42,7 @@ def encode_report(report: Report) -> dict[str, Any]:
         "stopped": report.stopped or None,
         "notes": list(report.notes),
     }
+    return clean(document)  # type: ignore[no-any-return]
 
 
 def decode_report(document: Mapping[str, Any], *, name: str) -> Report:

@@ -44,7 +44,7 @@ def select_missing_tags(
         return {tag: known[tag] for tag in tags if tag in known}
 
     patterns = replace(tag_filter, names=(), newest=None, newest_per=None, max_age_seconds=None)
-    passing = select_tags(missing, patterns, created_at=get_dates, now=now).tags
+    passing = tuple(select_tags(missing, patterns, created_at=get_dates, now=now).tags)
     if tag_filter.newest is None and tag_filter.newest_per is None and tag_filter.max_age_seconds is None:
         return passing
     order = next((step.name.removeprefix(_ORDER) for step in selection.steps if step.name.startswith(_ORDER)), tag_filter.order)

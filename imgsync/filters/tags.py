@@ -8,13 +8,14 @@ Spec: docs/reference/configuration.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from imgsync.filters.globs import compile_expression, compile_glob
 from imgsync.filters.natural_order import make_natural_key
 from imgsync.system.dataclass import dataclass
+from imgsync.system.packed_rows import pack_texts
 
 if TYPE_CHECKING:
     from imgsync.filters.order import CreatedAt, OrderStep
@@ -56,7 +57,7 @@ class Step:
 class Selection:
     """The selected tags in natural order, and the steps, "listed" first."""
 
-    tags: tuple[str, ...]
+    tags: Collection[str]
     steps: tuple[Step, ...]
 
 
@@ -82,22 +83,21 @@ def select_tags(tags: Iterable[str], tag_filter: TagFilter, *, created_at: Creat
     Raises:
         ValueError: A pattern or range is malformed.
     """
-    listed = sorted(set(tags), key=make_natural_key)
+    return select_sorted_tags(tuple(sorted(set(tags), key=make_natural_key)), tag_filter, created_at=created_at, now=now)
+
+
+def select_sorted_tags(listed: Collection[str], tag_filter: TagFilter, *, created_at: CreatedAt, now: datetime) -> Selection:
+    """
+    Apply *tag_filter* to *listed*, distinct tags in natural order.
+
+    Otherwise as `select_tags`. What only patterns select is read tag by tag.
+    """
     steps = [Step("listed", len(listed), ())]
-    if has_only_names(tag_filter):
-        chosen = []
-    else:
-        chosen = listed
-        for name, left, remark in _run_steps(listed, tag_filter, created_at=created_at, now=now):
-            kept = set(left)
-            dropped = tuple(tag for tag in chosen if tag not in kept)
-            chosen = [tag for tag in chosen if tag in kept]
-            steps.append(Step(name, len(chosen), dropped, remark))
+    chosen: Collection[str] = () if has_only_names(tag_filter) else _run_steps(listed, tag_filter, steps, created_at=created_at, now=now)
     if tag_filter.names:
-        selected = {*tag_filter.names, *chosen}
-        chosen = [tag for tag in listed if tag in selected]
+        chosen = pack_texts(_add_names(listed, chosen, frozenset(tag_filter.names)))
         steps.append(Step("names", len(chosen), ()))
-    return Selection(tuple(chosen), tuple(steps))
+    return Selection(chosen, tuple(steps))
 
 
 def _has_filters(tag_filter: TagFilter) -> bool:
@@ -105,40 +105,76 @@ def _has_filters(tag_filter: TagFilter) -> bool:
     return any(patterns) or tag_filter.newest is not None or tag_filter.newest_per is not None or tag_filter.max_age_seconds is not None
 
 
-def _run_steps(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedAt, now: datetime) -> Iterator[OrderStep]:
-    """Yield each configured step and the tags left after it."""
-    left = listed
+def _run_steps(listed: Collection[str], tag_filter: TagFilter, steps: list[Step], *, created_at: CreatedAt, now: datetime) -> Collection[str]:
+    """Return the tags that all configured steps leave; add each to *steps*."""
     extract_text = _make_extract(tag_filter.extract)
-    is_excluded, is_excluded_by_regex = _make_glob_test(tag_filter.exclude), _make_regex_test(tag_filter.exclude_regex)
-    for name, is_set, passes in (
+    choosing = (
         ("include", tag_filter.include, _make_glob_test(tag_filter.include)),
         ("regex", tag_filter.regex, _make_regex_test(tag_filter.regex)),
         ("extract", tag_filter.extract, lambda tag: extract_text(tag) is not None),
-    ):
-        if is_set:
-            left = [tag for tag in left if passes(tag)]
-            yield name, left, ""
+    )
+    excludes, excludes_by_regex = _make_glob_test(tag_filter.exclude), _make_regex_test(tag_filter.exclude_regex)
+    excluding = (
+        ("exclude", tag_filter.exclude, lambda tag: not excludes(tag)),
+        ("exclude_regex", tag_filter.exclude_regex, lambda tag: not excludes_by_regex(tag)),
+    )
+    left = _run_tests(listed, [(name, passes) for name, is_set, passes in choosing if is_set], steps)
     if tag_filter.semver:
-        for step in _run_ranges({tag: extract_text(tag) or "" for tag in left}, tag_filter):
-            left = step[1]
-            yield step
-    for name, is_set, drops in (
-        ("exclude", tag_filter.exclude, is_excluded),
-        ("exclude_regex", tag_filter.exclude_regex, is_excluded_by_regex),
-    ):
-        if is_set:
-            left = [tag for tag in left if not drops(tag)]
-            yield name, left, ""
+        left = _take_steps(left, _run_ranges({tag: extract_text(tag) or "" for tag in left}, tag_filter), steps)
+    left = _run_tests(left, [(name, passes) for name, is_set, passes in excluding if is_set], steps)
     if tag_filter.max_age_seconds is not None:
-        for step in _run_max_age(left, now - timedelta(seconds=tag_filter.max_age_seconds), created_at(left)):
-            left = step[1]
-            yield step
+        dated = tuple(left)
+        left = _take_steps(left, _run_max_age(dated, now - timedelta(seconds=tag_filter.max_age_seconds), created_at(dated)), steps)
     if tag_filter.newest is not None or tag_filter.newest_per is not None:
         from imgsync.filters.order import Newest, keep_newest
 
         # A range decides itself which pre-releases it selects.
         settings = Newest(tag_filter.newest or 1, tag_filter.order, tag_filter.newest_per, tag_filter.prereleases or bool(tag_filter.semver))
-        yield from keep_newest({tag: extract_text(tag) or "" for tag in left}, settings, created_at=created_at)
+        left = _take_steps(left, keep_newest({tag: extract_text(tag) or "" for tag in left}, settings, created_at=created_at), steps)
+    return left
+
+
+def _run_tests(tags: Collection[str], tests: Sequence[tuple[str, Callable[[str], bool]]], steps: list[Step]) -> Collection[str]:
+    """Return the *tags* that pass all *tests*; add a step for each."""
+    if not tests:
+        return tags
+    dropped: list[list[str]] = [[] for _ in tests]
+
+    def iter_passing() -> Iterator[str]:
+        for tag in tags:
+            failed = next((place for place, (_, passes) in enumerate(tests) if not passes(tag)), None)
+            if failed is None:
+                yield tag
+            else:
+                dropped[failed].append(tag)
+
+    passing, left = pack_texts(iter_passing()), len(tags)
+    for (name, _), some in zip(tests, dropped, strict=True):
+        left -= len(some)
+        steps.append(Step(name, left, tuple(some)))
+    return passing
+
+
+def _take_steps(tags: Collection[str], found: Iterable[OrderStep], steps: list[Step]) -> Collection[str]:
+    """Return the *tags* that all steps *found* leave; add each step."""
+    for name, left, remark in found:
+        kept = set(left)
+        dropped = tuple(tag for tag in tags if tag not in kept)
+        tags = tuple(tag for tag in tags if tag in kept)
+        steps.append(Step(name, len(tags), dropped, remark))
+    return tags
+
+
+def _add_names(listed: Iterable[str], chosen: Iterable[str], names: Collection[str]) -> Iterator[str]:
+    """Yield those of *listed* that are *chosen*, or have one of *names*."""
+    rest = iter(chosen)
+    following = next(rest, None)
+    for tag in listed:
+        if tag == following:
+            following = next(rest, None)
+            yield tag
+        elif tag in names:
+            yield tag
 
 
 def _run_ranges(texts: Mapping[str, str], tag_filter: TagFilter) -> Iterator[OrderStep]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from imgsync.errors import UnexpectedResponseError
-from imgsync.listing.model import ListedRepository, ListedTag, RepositoryListing, TagListing
+from imgsync.listing.model import ListedRepository, ListedTag, ListedTags, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag
@@ -78,20 +78,23 @@ class TagCollector:
     def __init__(self, operation: Operation) -> None:
         """Start empty; *operation* is the subject of errors."""
         self._names = NameCollector(operation, is_tag)
-        self._tags: dict[str, ListedTag] = {}
+        self._invalid: set[str] = set()
+        self._tags = ListedTags()
 
     def __len__(self) -> int:
         """Return how many names were added, valid or not."""
-        return len(self._tags)
+        return len(self._tags) + len(self._invalid)
 
     def add(self, tag: ListedTag) -> None:
         """Add a tag; an invalid digest counts as unknown."""
-        self._names.add([tag.name])
+        is_new = self._names.add([tag.name])
         if tag.digest is not None and not is_digest(tag.digest):
             tag = ListedTag(tag.name, None, tag.size_bytes, tag.created_at, tag.media_type)
-        self._tags.setdefault(tag.name, tag)
+        if is_new:
+            self._tags.add(tag)
+        elif tag.name not in self._names.valid:
+            self._invalid.add(tag.name)
 
     def make_listing(self, *, warnings: Iterable[str] = ()) -> TagListing:
         """Return all tags, sorted."""
-        tags = tuple(self._tags[name] for name in sorted(self._names.valid))
-        return TagListing(tags, warnings=(*self._names.make_warnings("tags"), *warnings))
+        return TagListing(self._tags, warnings=(*self._names.make_warnings("tags"), *warnings))

@@ -7,11 +7,13 @@ Google's registries extend the response with digests, sizes, dates and child rep
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from imgsync.listing.collectors import NameCollector
 from imgsync.listing.json_fields import convert_milliseconds
-from imgsync.listing.model import ListedTag, TagListing
+from imgsync.listing.model import ListedTag, ListedTags, TagListing
 from imgsync.listing.page import PagedListing
 from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.registry import RegistryClient
@@ -36,16 +38,27 @@ def list_tags(client: RegistryClient, path: str, *, page_size: int = 0) -> TagLi
     target = f"/v2/{path}/tags/list" if path else "/v2/tags/list"
     # Nexus lists null (containers/skopeo#2409), Artifactory lists digests (containers/skopeo#2346).
     names = NameCollector(operation, is_tag)
-    facts: dict[str, ListedTag] = {}
+    found = ListedTags()
     children = NameCollector(operation, is_repository_path)
     for page in PagedListing(client, names, target, page_size, make_scopes(path, "pull") if path else (), "tags", repository=path).read():
         children.add(_keep_texts(page.get("child")))
-        facts.update((tag, fact) for tag, fact in _read_google_tags(page.get("manifest")).items() if tag in names.valid)
+        facts = {tag: fact for tag, fact in _read_google_tags(page.get("manifest")).items() if tag in names.valid}
+        found.update(facts.values())
+        found.update(ListedTag(tag) for tag in _keep_texts(page.get("tags")) if tag in names.valid and tag not in facts)
+    if len(found) > len(names.valid):
+        # Pages may overlap.
+        found = ListedTags(_choose_facts(same) for _, same in groupby(found, key=attrgetter("name")))
     return TagListing(
-        tags=tuple(facts.get(name, ListedTag(name)) for name in sorted(names.valid)),
+        tags=found,
         children=tuple(children.valid),
         warnings=names.make_warnings("tags"),
     )
+
+
+def _choose_facts(same: Iterable[ListedTag]) -> ListedTag:
+    """Return the last row with a digest, if any, of one tag."""
+    rows = list(same)
+    return next((row for row in reversed(rows) if row.digest is not None), rows[0])
 
 
 def _read_google_tags(manifests: object) -> dict[str, ListedTag]:

@@ -35,6 +35,7 @@ class Gcr:
             path = waiting.popleft()
             listing = self.tags(path)
             if listing.tags and path != namespace:
+                listing.tags.pack()
                 found.append(ListedRepository(path, listing))
             below = [f"{path}/{child}" if path else child for child in sorted(listing.children)]
             waiting += [child for child in below if child not in seen]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import field
 from datetime import datetime
+from sys import intern
 from typing import Protocol
 
+from imgsync.filters.natural_order import make_natural_key
 from imgsync.system.dataclass import dataclass
+from imgsync.system.packed_rows import PackedSequence
+from imgsync.system.sorted_runs import SortedRuns
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,15 @@ class ListedTag:
     media_type: str | None = None
 
 
+class ListedTags(SortedRuns[ListedTag]):
+    """Tags in natural order, packed if they are many."""
+
+    def __init__(self, tags: Iterable[ListedTag] = ()) -> None:
+        """Start with *tags*."""
+        super().__init__(_make_key, _list_row, _make_tag)
+        self.update(tags)
+
+
 @dataclass(frozen=True, slots=True)
 class TagListing:
     """
@@ -30,7 +45,7 @@ class TagListing:
         warnings: What was skipped.
     """
 
-    tags: tuple[ListedTag, ...]
+    tags: ListedTags = field(default_factory=ListedTags)
     children: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -70,3 +85,22 @@ class ListingApi(Protocol):
         Raises:
             RegistryError: The registry refuses, or a page fails.
         """
+
+
+def pack_in_order(tags: Iterable[ListedTag]) -> PackedSequence[ListedTag]:
+    """Return *tags* packed, in the order in which they come."""
+    return PackedSequence(tags, _list_row, _make_tag)
+
+
+def _make_key(tag: ListedTag) -> str:
+    return make_natural_key(tag.name)
+
+
+def _list_row(tag: ListedTag) -> tuple[object, ...]:
+    return tag.name, tag.digest, tag.size_bytes, None if tag.created_at is None else tag.created_at.isoformat(), tag.media_type
+
+
+def _make_tag(name: str, digest: str | None, size_bytes: int | None, created_at: str | None, media_type: str | None) -> ListedTag:
+    created = None if created_at is None else datetime.fromisoformat(created_at)
+    # Thousands of tags have the same type.
+    return ListedTag(name, digest, size_bytes, created, None if media_type is None else intern(media_type))

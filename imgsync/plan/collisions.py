@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from itertools import chain, pairwise
 
 from imgsync.oci.spec.reference import Reference
-from imgsync.plan.mirror_plan import MirrorPlan
+from imgsync.plan.mirror_plan import PLACES, MirrorPlan
 from imgsync.plan.model import Change, PlanError
 
 
@@ -35,8 +35,8 @@ def reject_collisions(mirrors: Sequence[MirrorPlan]) -> None:
 def _find_repeated(mirrors: Sequence[MirrorPlan]) -> Set[int]:
     """Return the hashes that several destinations have; most are of equal ones."""
     # A set of a million references would need more memory than the rest of the plan.
-    places = sorted(chain.from_iterable(one.places for one in mirrors))
-    return {place for place, following in pairwise(places) if place == following}
+    parts = (sorted(chain.from_iterable(one.places[part] for one in mirrors)) for part in range(PLACES))
+    return {place for part in parts for place, following in pairwise(part) if place == following}
 
 
 def _is_placed(change: Change, result: MirrorPlan, shared: Mapping[Reference, Set[str]], placed: set[Reference]) -> bool:

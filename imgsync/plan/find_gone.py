@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from imgsync.config.model import Mirror
 from imgsync.errors import InvalidReferenceError
@@ -22,6 +23,7 @@ from imgsync.plan.gone_tag import Absence, GoneTag
 from imgsync.plan.known_tags import KnownTags
 from imgsync.plan.list_repositories import ListedRepositories, SourceRepository, strip_namespace
 from imgsync.state import Record, StateStore
+from imgsync.system.sorted_runs import SortedTexts, iter_unknown
 from imgsync.text.units import parse_timestamp
 
 _NOTHING = Selection((), ())
@@ -39,13 +41,12 @@ class GoneFinder:
 
     def knows(self, found: SourceRepository) -> bool:
         """Return whether this mirror mirrored any tag of *found*."""
-        return any(self._list_own(found, name, records) for name, records in self._known.find(found.repository).items())
+        names = self._known.iter_names(found.repository)
+        return any(self._list_own(found, name, self._known.get_records(destinations)) for name, destinations in names)
 
     def find_names(self, found: SourceRepository, names: Iterable[str], absence: Absence) -> tuple[GoneTag, ...]:
         """Return those of the exact *names* that were mirrored, as gone."""
-        asked = tuple(names)
-        known = self._known.find(found.repository) if asked else {}
-        own = ((name, one) for name in asked for one in self._list_own(found, name, known.get(name.partition("@")[0], ())))
+        own = ((name, one) for name in names for one in self._list_own(found, name, self._known.find(found.repository, name.partition("@")[0])))
         return tuple(self._make(found, name, one, absence) for name, one in own if not is_pin(name) or name.endswith(one[0].source_digest))
 
     def find_unlisted(
@@ -67,15 +68,16 @@ class GoneFinder:
             selection: What the filters select of it.
             dates: The known creation dates of selected tags.
         """
-        listed = {tag.name for tag in listing.tags} if listing is not None else set()
-        # Tags that hold referrers are selected only by exact name.
-        unlisted = {
-            name: records for name, records in self._known.find(found.repository, listed=listed).items() if name not in listed and not is_referrers_tag(name)
-        }
-        if not unlisted:
-            return ()
+        listed = _sort_names(listing) if listing is not None and self._known.has_any(found.repository) else ()
         named = {name.partition("@")[0] for name in self._mirror.tags.names}
-        own = {name: self._list_own(found, name, records) for name, records in unlisted.items() if name not in named}
+        # Tags that hold referrers are selected only by exact name.
+        own = {
+            name: self._list_own(found, name, self._known.get_records(destinations))
+            for name, destinations in iter_unknown(self._known.iter_names(found.repository), listed, key=itemgetter(0))
+            if not is_referrers_tag(name) and name not in named
+        }
+        if not own:
+            return ()
         latest = {name: max(parse_timestamp(record.applied_at) or self._now for record, _ in records) for name, records in own.items() if records}
         chosen = select_missing_tags(latest, selection, self._mirror.tags, dates=dates or {}, now=self._now)
         return tuple(self._make(found, name, one, absence) for name in chosen for one in own[name])
@@ -90,13 +92,10 @@ class GoneFinder:
         """Return the destinations whose tag was gone, and is listed again."""
         if not self._gone_since:
             return ()
-        listed = {tag.name for tag in listing.tags}
-        back = {
-            name: [record for record in records if record.destination in self._gone_since]
-            for name, records in self._known.find(found.repository).items()
-            if name in listed
-        }
-        return tuple(record.destination for name, records in back.items() for record, _ in self._list_own(found, name, records))
+        known = self._known.iter_names(found.repository)
+        gone = {name: some for name, destinations in known if (some := [one for one in destinations if one in self._gone_since])}
+        back = sorted(tag.name for tag in listing.tags if tag.name in gone)
+        return tuple(record.destination for name in back for record, _ in self._list_own(found, name, self._known.get_records(gone[name])))
 
     def _iter_unlisted_repositories(self, listed: ListedRepositories) -> Iterator[tuple[SourceRepository, Absence]]:
         source = self._mirror.source
@@ -127,3 +126,9 @@ class GoneFinder:
         record, destination = own
         source = found.repository.with_name(name)
         return GoneTag(self._mirror.name, source, destination, record.digest, self._gone_since.get(record.destination), absence)
+
+
+def _sort_names(listing: TagListing) -> Iterable[str]:
+    names = SortedTexts()
+    names.update(tag.name for tag in listing.tags)
+    return names

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby
+from operator import itemgetter
 
 from imgsync.oci.spec.reference import Repository, split_reference
 from imgsync.state import Record, StateStore
-from imgsync.system.dataclass import dataclass
+from imgsync.system.packed_map import PackedMap
+from imgsync.system.sorted_runs import SortedRuns
 
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """
-    What one source repository has in one destination repository.
-
-    `names` has the tag or digest of each record at the source and at the destination, with its separator, line by line. As one text they need a
-    tenth of the memory.
-    """
-
-    destination: str
-    names: str
+# Between a repository and the tag: neither can have it.
+_SEPARATOR = "\0"
 
 
 class KnownTags:
@@ -32,51 +23,39 @@ class KnownTags:
         """Unless *is_enabled*, know nothing."""
         self._state = state
         self._is_enabled = is_enabled
-        self._found: dict[str, Mapping[str, Sequence[Record]]] = {}
 
     def list_paths(self, registry: str) -> Iterable[str]:
         """Return the paths of the known repositories at *registry*, sorted."""
         below = f"{registry}/"
-        return sorted(name.removeprefix(below) for name in self._places if name.startswith(below))
+        keys = (key for key, _ in self._destinations.iter_items(below))
+        return sorted(repository.removeprefix(below) for repository, _ in groupby(keys, key=lambda key: key.partition(_SEPARATOR)[0]))
 
     def has_any(self, repository: Repository) -> bool:
         """Return whether any tag of *repository* is known."""
-        return str(repository) in self._places
+        return next(self.iter_names(repository), None) is not None
 
-    def find(self, repository: Repository, *, listed: Collection[str] = ()) -> Mapping[str, Sequence[Record]]:
-        """Return the records of *repository* by tag or digest, without those *listed*."""
-        name = str(repository)
-        if not listed and name in self._found:
-            # Exact names are asked for one by one.
-            return self._found[name]
-        found: defaultdict[str, list[Record]] = defaultdict(list)
-        for tag, destination in self._iter_names(name):
-            # Nearly all are listed: the rest of the work is only for others.
-            if tag not in listed and (record := self._state.get(destination)) is not None:
-                # A record may be of a pin that is now a tag, or the other way round.
-                found[tag.partition("@")[0]].append(record)
-        if not listed:
-            self._found[name] = found
-        return found
+    def iter_names(self, repository: Repository) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield the tag or digest of each record, sorted, and its destinations."""
+        prefix = f"{repository}{_SEPARATOR}"
+        return ((key.removeprefix(prefix), destinations) for key, destinations in self._destinations.iter_items(prefix))
 
-    def _iter_names(self, repository: str) -> Iterator[tuple[str, str]]:
-        """Yield the tag or digest of each record, and its destination."""
-        for place in self._places.get(repository, ()):
-            lines = place.names.split("\n")
-            for source, destination in zip(lines[::2], lines[1::2], strict=True):
-                yield source[1:], f"{place.destination}{destination}"
+    def find(self, repository: Repository, name: str) -> list[Record]:
+        """Return the records of the tag or digest *name*."""
+        return self.get_records(self._destinations.find(f"{repository}{_SEPARATOR}{name}") or ())
+
+    def get_records(self, destinations: Iterable[str]) -> list[Record]:
+        """Return the records of *destinations*."""
+        return [record for one in destinations if (record := self._state.get(one)) is not None]
 
     @cached_property
-    def _places(self) -> Mapping[str, Sequence[_Place]]:
-        found: defaultdict[str, list[_Place]] = defaultdict(list)
-        records = self._state.iter_records() if self._is_enabled else ()
-        for destination, some in groupby(records, key=lambda record: split_reference(record.destination)[0]):
-            names: defaultdict[str, list[str]] = defaultdict(list)
-            for record in some:
-                repository, name = split_reference(record.source)
-                # What is not a reference was not written by us.
-                if "\n" not in record.source + record.destination:
-                    names[repository] += (name, record.destination.removeprefix(destination))
-            for repository, lines in names.items():
-                found[repository].append(_Place(destination, "\n".join(lines)))
-        return dict(found)
+    def _destinations(self) -> PackedMap[Sequence[str]]:
+        """The destinations of each source tag, by repository and tag."""
+        found = SortedRuns[tuple[str, str]](itemgetter(0), tuple, lambda *row: row)
+        for record in self._state.iter_records() if self._is_enabled else ():
+            repository, name = split_reference(record.source)
+            # What is not a reference was not written by us.
+            if _SEPARATOR not in record.source:
+                # A record may be of a pin that is now a tag, or the other way round.
+                found.add((f"{repository}{_SEPARATOR}{name[1:].partition('@')[0]}", record.destination))
+        rows = ((key, *(destination for _, destination in same)) for key, same in groupby(found, key=itemgetter(0)))
+        return PackedMap(rows, lambda _, *destinations: destinations, lambda key, destinations: (key, *destinations))

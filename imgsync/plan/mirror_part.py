@@ -13,6 +13,7 @@ from imgsync.config.model import Mirror
 from imgsync.config.only import suggest_images
 from imgsync.config.only_pattern import OnlyPattern
 from imgsync.filters.globs import Glob, compile_glob
+from imgsync.listing.model import pack_in_order
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.list_repositories import SourceRepository, strip_namespace
@@ -60,7 +61,7 @@ class MirrorPart:
         """Return *selected* without the other tags."""
         path, repository = selected.repository.repository.path, selected.repository.repository
         self.offered += [f"{selected.repository.relative}:{tag.name}" for tag in selected.tags]
-        tags = tuple(tag for tag in selected.tags if self._has(path, _get_tag(tag.name)))
+        tags = pack_in_order(tag for tag in selected.tags if self._has(path, _get_tag(tag.name)))
         kept = {tag.name for tag in tags}
         dropped = tuple(tag.name for tag in selected.tags if tag.name not in kept)
         step = FilterStep(str(repository), _STEP, len(tags), dropped)

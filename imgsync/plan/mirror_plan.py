@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ from imgsync.system.dataclass import dataclass
 if TYPE_CHECKING:
     from imgsync.plan.mirror_part import MirrorPart
 
+# Parts in which destinations are compared, so that few are sorted at once.
+PLACES = 16
+
 
 @dataclass(frozen=True, slots=True)
 class SelectedTags:
@@ -31,7 +34,7 @@ class SelectedTags:
     """
 
     repository: SourceRepository
-    tags: tuple[ListedTag, ...]
+    tags: Collection[ListedTag]
     steps: tuple[FilterStep, ...]
     warnings: tuple[str, ...] = ()
     errors: tuple[PlanError, ...] = ()
@@ -42,6 +45,10 @@ class SelectedTags:
     is_judged: bool = True
 
 
+def _make_places() -> tuple[array[int], ...]:
+    return tuple(array("q") for _ in range(PLACES))
+
+
 @dataclass(slots=True)
 class MirrorPlan:
     """
@@ -50,7 +57,7 @@ class MirrorPlan:
     Attributes:
         changes: All changes but the kept ones.
         kept: The kept changes of this mirror.
-        places: A hash of the destination of each change.
+        places: A hash of the destination of each change, by its last bits.
         blobs: Blobs of pending images, by destination.
         manifests: Digests of the manifests that copying reads.
         pushes: Number of manifests that copying pushes.
@@ -87,11 +94,12 @@ class MirrorPlan:
     unchecked: set[Reference] = field(default_factory=set)
     lost: set[Reference] = field(default_factory=set)
     part: MirrorPart | None = None
-    places: array[int] = field(default_factory=lambda: array("q"))
+    places: tuple[array[int], ...] = field(default_factory=_make_places)
 
     def add_change(self, change: Change) -> None:
         """Add *change* of this mirror."""
-        self.places.append(hash(str(change.destination)))
+        place = hash(str(change.destination))
+        self.places[place % PLACES].append(place)
         if change.action is Action.KEEP:
             self.kept.add(change)
         else:
@@ -101,7 +109,7 @@ class MirrorPlan:
         """Drop every change."""
         self.changes.clear()
         self.kept = KeptChanges(self.mirror.name)
-        self.places = array("q")
+        self.places = _make_places()
 
     def iter_changes(self) -> Iterator[Change]:
         """Yield every change, the kept ones last."""

@@ -251,11 +251,18 @@ def hash_changes(changes: Iterable[object]) -> str:
 
     It is eight hex digits of the SHA-256 of their canonical JSON, a list. The text is never whole in memory.
     """
-    found = hashlib.sha256(b"[")
-    for number, change in enumerate(changes):
-        found.update((b"," if number else b"") + encode_canonical(change))
-    found.update(b"]")
+    found = hashlib.sha256()
+    for text in iter_canonical(changes):
+        found.update(text)
     return found.hexdigest()[:8]
+
+
+def iter_canonical(values: Iterable[object]) -> Iterator[bytes]:
+    """Yield the list of *values* as canonical JSON, in pieces."""
+    yield b"["
+    for number, value in enumerate(values):
+        yield (b"," if number else b"") + encode_canonical(value)
+    yield b"]"
 
 
 def encode_canonical(document: object) -> bytes:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import InvalidReferenceError
@@ -24,6 +26,7 @@ from imgsync.plan.plan_error import make_mirror_error
 from imgsync.plan.prunable import explain_kept, explain_objection
 from imgsync.state import Record, StateStore
 from imgsync.state.record import BY_HAND
+from imgsync.system.sorted_runs import SortedTexts, iter_unknown
 from imgsync.text.units import format_subject
 
 
@@ -39,7 +42,9 @@ def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> s
             one.pruning_skipped = uncertain
         return uncertain
     gone = {str(tag.destination): tag for one in mirrors for tag in one.gone}
-    found = plan_deletions(config.mirrors, state.iter_records(), selected=set(_list_selected(mirrors)), gone=gone)
+    selected = SortedTexts()
+    selected.update(_list_selected(mirrors))
+    found = plan_deletions(config.mirrors, state.iter_records(), selected=selected, gone=gone)
     for one in pruning:
         _add_deletions(one, found[one.mirror.name].changes)
         one.notes += found[one.mirror.name].notes
@@ -75,28 +80,26 @@ def _list_selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
         for found in one.selected:
             source = found.repository.repository
             for destination in one.mirror.destinations:
-                for name in {*(tag.name for tag in found.tags), *one.mirror.tags.names}:
+                for name in chain((tag.name for tag in found.tags), one.mirror.tags.names):
                     reference = source.with_name(name)
                     # What cannot be written there was never pushed.
                     with contextlib.suppress(InvalidReferenceError):
                         yield str(find_reference(destination, source, found.repository.relative, reference.tag_or_digest))
 
 
-def plan_deletions(
-    mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Collection[str], gone: Mapping[str, GoneTag]
-) -> dict[str, MirrorDeletions]:
+def plan_deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Iterable[str], gone: Mapping[str, GoneTag]) -> dict[str, MirrorDeletions]:
     """
     Return the tags to delete, by mirror.
 
     Args:
         mirrors: The declared mirrors.
-        records: What imgsync pushed.
-        selected: Destination references that a mirror selects, even if the source lacks them at the moment.
+        records: What imgsync pushed, sorted by destination.
+        selected: Destination references that a mirror selects, sorted, even if the source lacks them at the moment.
         gone: What mirrors would select if the source still had it, by destination.
     """
     declared = [MirrorDeletions(mirror) for mirror in mirrors]
-    for record in records:
-        pushed = _parse_pushed(record) if record.destination not in selected else None
+    for record in iter_unknown(records, selected, key=attrgetter("destination")):
+        pushed = _parse_pushed(record)
         tag = gone.get(record.destination)
         # An earlier run must have seen that it is gone, so that one wrong answer deletes nothing.
         if pushed is not None and (tag is None or tag.is_deletable):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 
 from imgsync.config.model import Mirror
 from imgsync.errors import NotFoundError
-from imgsync.filters.tags import has_only_names, select_tags
+from imgsync.filters.tags import has_only_names, select_sorted_tags
 from imgsync.listing.lister import Lister
-from imgsync.listing.model import ListedTag, TagListing
+from imgsync.listing.model import ListedTag, TagListing, pack_in_order
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Repository, is_pin
 from imgsync.oci.spec.referrers import is_referrers_tag
@@ -21,6 +23,7 @@ from imgsync.plan.model import FilterStep, PlanError
 from imgsync.plan.nearby_tags import describe_tags
 from imgsync.plan.plan_error import make_missing_error, make_plan_error
 from imgsync.plan.tag_dates import TagDates
+from imgsync.system.packed_rows import pack_texts
 
 
 def select_repository_tags(
@@ -42,10 +45,11 @@ def select_repository_tags(
     listing, absence = _list_tags(mirror, found, lister, finder)
     context.referrers.tags.learn(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
     overruled = {tag.name.partition("@")[0] for tag in pinned}
-    known = {tag.name: tag for tag in listing.tags if tag.name not in overruled and (not is_referrers_tag(tag.name) or tag.name in names)}
+    offer = _Offer(listing, overruled=overruled, declared=frozenset(names))
     dates = TagDates(mirror, found.repository, listing, client=client, cache=context.manifests)
-    selection = select_tags(list(known), mirror.tags, created_at=dates, now=context.now)
-    unlisted = [tag for tag in named if tag.name not in known and tag.name not in overruled]
+    selection = select_sorted_tags(offer.names, mirror.tags, created_at=dates, now=context.now)
+    listed = frozenset(name for name in offer.names if name in names) if named else frozenset()
+    unlisted = [tag for tag in named if tag.name not in listed and tag.name not in overruled]
     is_exact, is_judged = is_named_exactly(mirror, found.repository), absence is Absence.NO_REPOSITORY or not listing.warnings
     # A listing may hide a tag, so one of a repository that is named exactly is asked for, unless the repository does not exist.
     asked, missing = (unlisted, []) if is_exact and absence is not Absence.NO_REPOSITORY else ([], unlisted)
@@ -55,8 +59,8 @@ def select_repository_tags(
     denied = {tag.source for tag in gone}
     lacking = [tag.name for tag in missing if found.repository.with_name(tag.name) not in denied]
     return SelectedTags(
-        found,
-        (*pinned, *(known[name] for name in selection.tags), *asked),
+        replace(found, listing=None),
+        offer.take(pinned, selection.tags, asked),
         steps=tuple(FilterStep(str(found.repository), step.name, step.left, step.dropped, step.remark) for step in selection.steps),
         warnings=listing.warnings,
         errors=(*_explain_dates(mirror, found.repository, dates, selection.tags), *_explain_lacking(mirror, found.repository, lacking if is_exact else ())),
@@ -68,12 +72,49 @@ def select_repository_tags(
     )
 
 
+class _Offer:
+    """The tags of a listing that can be selected."""
+
+    def __init__(self, listing: TagListing, *, overruled: Collection[str], declared: Collection[str]) -> None:
+        """
+        Leave out *overruled* tags, which are those of pins.
+
+        Leave out referrers too, unless they are *declared* by name.
+        """
+        self._listing = listing
+        self._overruled = overruled
+        self._declared = declared
+        self.names = pack_texts(tag.name for tag in self)
+
+    def __iter__(self) -> Iterator[ListedTag]:
+        """Yield each tag, in natural order."""
+        for tag in self._listing.tags:
+            if tag.name not in self._overruled and (not is_referrers_tag(tag.name) or tag.name in self._declared):
+                yield tag
+
+    def take(self, before: Sequence[ListedTag], names: Collection[str], after: Sequence[ListedTag]) -> Collection[ListedTag]:
+        """Return the tags with *names*, in natural order, between the others."""
+        if len(names) == len(self._listing.tags) and not (before or after):
+            # Nearly always.
+            self._listing.tags.pack()
+            return self._listing.tags
+        return pack_in_order(chain(before, self._iter_named(names), after))
+
+    def _iter_named(self, names: Iterable[str]) -> Iterator[ListedTag]:
+        rest = iter(names)
+        following = next(rest, None)
+        for tag in self:
+            if tag.name == following:
+                yield tag
+                following = next(rest, None)
+
+
 def is_named_exactly(mirror: Mirror, repository: Repository) -> bool:
     """Return whether *mirror* names *repository*, rather than a namespace."""
     return repository.path in mirror.source.repositories
 
 
-def _explain_dates(mirror: Mirror, repository: Repository, dates: TagDates, selected: Sequence[str]) -> Iterator[PlanError]:
+def _explain_dates(mirror: Mirror, repository: Repository, dates: TagDates, selected: Collection[str]) -> Iterator[PlanError]:
     """Yield the tags whose date cannot be read."""
     # A tag that is selected by name is read again, and reported then.
     yield from (make_plan_error(mirror, str(repository.with_tag(tag)), error) for tag, error in dates.errors.items() if tag not in selected)
@@ -92,8 +133,8 @@ def _list_tags(mirror: Mirror, found: SourceRepository, lister: Lister, finder: 
         if not is_named_exactly(mirror, found.repository):
             # Registries still list repositories without tags. It may also be hidden from us, so nothing of it is pruned.
             warning = f"{found.repository} is listed, but its tags are unknown; treated as empty: {error.message}"
-            return TagListing((), warnings=(warning,)), Absence.NO_REPOSITORY
+            return TagListing(warnings=(warning,)), Absence.NO_REPOSITORY
         if not finder.knows(found):
             raise
-        return TagListing(()), Absence.NO_REPOSITORY
+        return TagListing(), Absence.NO_REPOSITORY
     return listing, Absence.UNLISTED if listing.tags else Absence.EMPTY_LIST

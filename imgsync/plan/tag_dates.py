@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Mirror
 from imgsync.errors import ContentMismatchError, ImgsyncError, NotFoundError, RejectedError, UnexpectedResponseError, UnreachableError, UnsupportedContentError
 from imgsync.images.image import ManifestCache, pull_manifest
 from imgsync.listing.json_fields import parse_timestamp
-from imgsync.listing.model import TagListing
+from imgsync.listing.model import ListedTag, TagListing
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import compute_digest
@@ -42,7 +43,7 @@ class TagDates:
 
     def __init__(self, mirror: Mirror, repository: Repository, listing: TagListing, *, client: RegistryClient, cache: ManifestCache) -> None:
         """Read what *listing* lacks by *client*."""
-        self._listed = {tag.name: tag for tag in listing.tags}
+        self._listing = listing
         self._client = client
         self._repository = repository
         self._cache = cache
@@ -66,6 +67,11 @@ class TagDates:
         found = {tag: date for tag, date in dates.items() if tag not in self.errors}
         self.known.update(found)
         return found
+
+    @cached_property
+    def _listed(self) -> Mapping[str, ListedTag]:
+        # Made when needed: few mirrors choose by date.
+        return {tag.name: tag for tag in self._listing.tags}
 
     def _read_date(self, tag: str) -> tuple[str, datetime | None]:
         digest = self._listed[tag].digest

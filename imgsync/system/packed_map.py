@@ -18,7 +18,7 @@ from imgsync.system.packed_rows import BLOCK, pack_rows, split_blocks, unpack_ro
 Value = TypeVar("Value")
 
 # Blocks that stay unpacked: nearly all reading is in order.
-_UNPACKED = 64
+_UNPACKED = 16
 # Changes that are held beside the blocks.
 _CHANGED = 4096
 _get_key = itemgetter(0)
@@ -97,9 +97,9 @@ class PackedMap(MutableMapping[str, Value]):
         for number in range(max(0, bisect_left(firsts, prefix) - 1), len(blocks)):
             if firsts[number] > prefix and not firsts[number].startswith(prefix):
                 return
-            for row in unpack_rows(blocks[number]):
-                if row[0].startswith(prefix):
-                    yield row[0], self._make(*row)
+            # Of a prefix, the next one may be in the same block.
+            some = self._unpack(number).items() if prefix and blocks is self._blocks else ((row[0], self._make(*row)) for row in unpack_rows(blocks[number]))
+            yield from (item for item in some if item[0].startswith(prefix))
 
     def _change(self, key: str, value: Value | None) -> None:
         self._changed[key] = value

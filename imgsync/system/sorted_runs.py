@@ -6,9 +6,9 @@ They are sorted in runs, and packed; reading merges the runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from heapq import heappop, heappush, heapreplace
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from imgsync.system.dataclass import dataclass
 from imgsync.system.packed_rows import BLOCK, pack_rows, split_blocks, unpack_rows
@@ -28,7 +28,7 @@ class _Run:
     blocks: tuple[bytes, ...]
 
 
-class SortedRuns(Generic[Value]):
+class SortedRuns(Collection[Value]):
     """
     Collects values, and yields them sorted.
 
@@ -45,6 +45,7 @@ class SortedRuns(Generic[Value]):
         self._list_row = list_row
         self._make = make
         self._waiting: list[Value] = []
+        self._is_sorted = True
         self._runs: list[_Run] = []
         self._length = 0
 
@@ -56,12 +57,19 @@ class SortedRuns(Generic[Value]):
         """Yield every value, sorted."""
         if not self._runs:
             # Few values need no packing.
-            return iter(sorted(self._waiting, key=self._key))
+            return iter(self._sort_waiting())
         self.pack()
         return self._merge()
 
+    def __contains__(self, value: object) -> bool:
+        """Return whether *value* is among them; reads all."""
+        return any(value == one for one in self)
+
     def add(self, value: Value) -> None:
         """Add *value*."""
+        if self._is_sorted:
+            # A new list: the old one may still be read.
+            self._waiting, self._is_sorted = [*self._waiting], False
         self._waiting.append(value)
         self._length += 1
         if len(self._waiting) >= _RUN:
@@ -76,10 +84,16 @@ class SortedRuns(Generic[Value]):
         """Turn the values added last into a run."""
         if not self._waiting:
             return
-        ready = sorted(self._waiting, key=self._key)
-        self._waiting.clear()
+        ready, self._waiting = self._sort_waiting(), []
         blocks = tuple(pack_rows(some) for some in split_blocks(map(self._list_row, ready), BLOCK))
         self._runs.append(_Run(self._key(ready[0]), self._key(ready[-1]), blocks))
+
+    def _sort_waiting(self) -> list[Value]:
+        """Return the values added last, sorted."""
+        if not self._is_sorted:
+            self._waiting.sort(key=self._key)
+            self._is_sorted = True
+        return self._waiting
 
     def _merge(self) -> Iterator[Value]:
         """Yield the values of all runs; unpack each when it is due."""
@@ -107,3 +121,44 @@ class SortedRuns(Generic[Value]):
         for block in run.blocks:
             for row in unpack_rows(block):
                 yield self._make(*row)
+
+
+class SortedTexts(SortedRuns[str]):
+    """Collects texts, and yields them sorted."""
+
+    def __init__(self, key: Callable[[str], str] = str) -> None:
+        """Sort by *key*."""
+        super().__init__(key, lambda text: (text,), str)
+
+
+def iter_unknown(values: Iterable[Value], known: Iterable[str], key: Callable[[Value], str]) -> Iterator[Value]:
+    """
+    Yield those of *values* whose *key* is not *known*; both are sorted.
+
+    Raises:
+        ValueError: One is not sorted, so that the result would be wrong.
+    """
+    others = _check_order(known)
+    other = next(others, None)
+    last = ""
+    for value in values:
+        own = key(value)
+        if own < last:
+            raise ValueError(f"not sorted: {own!r} after {last!r}")
+        while other is not None and other < own:
+            other = next(others, None)
+        if other != own:
+            yield value
+        last = own
+    # Also of those that no value was compared with.
+    for _ in others:
+        pass
+
+
+def _check_order(texts: Iterable[str]) -> Iterator[str]:
+    last = ""
+    for text in texts:
+        if text < last:
+            raise ValueError(f"not sorted: {text!r} after {last!r}")
+        yield text
+        last = text

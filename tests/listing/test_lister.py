@@ -9,7 +9,7 @@ import pytest
 from imgsync.errors import UnreachableError
 from imgsync.listing import lister as module
 from imgsync.listing.lister import Lister, find_kind_by_host
-from imgsync.listing.model import ListedTag, TagListing
+from imgsync.listing.model import ListedTag, ListedTags, TagListing
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_unreachable_api_falls_back_unless_declared(kind, monkeypatch):
             asked.append(path)
             raise UnreachableError("list tags of", path, origin="source", detail="cannot connect")
 
-    monkeypatch.setattr(module, "list_tags", lambda client, path: TagListing((ListedTag("1"),)))
+    monkeypatch.setattr(module, "list_tags", lambda client, path: TagListing(ListedTags([ListedTag("1")])))
     monkeypatch.setattr(Lister, "_make_api", lambda self, kind: Broken())
     lister = Lister(SimpleNamespace(registry="docker.io", origin="source"), kind, lambda url: None)
 

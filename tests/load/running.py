@@ -55,6 +55,18 @@ def quick_registry(repositories: int = 0, tags: int = 0) -> Iterator[Quick]:
             process.kill()
 
 
+@contextmanager
+def listed_registry(tags: int) -> Iterator[str]:
+    """Start a registry that lists *tags* in each repository, and return its host."""
+    command = [sys.executable, "-m", "tests.load.listed_registry", str(tags)]
+    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
+
+
 def names(repositories: int) -> list[str]:
     """Return the names of the repositories that a quick registry holds."""
     return [f"load/r{number:04}" for number in range(repositories)]

@@ -9,8 +9,9 @@ import pytest
 
 from imgsync.state import Record, open_state
 from tests.figures import record
+from tests.load.listed_registry import make_digest, name_repository, name_tags
 from tests.load.quick_registry import QuickRegistry
-from tests.load.running import Observed, names, quick_registry
+from tests.load.running import Observed, listed_registry, names, quick_registry
 from tests.support.effort import NIGHTLY, effort
 from tests.support.faults import FaultProxy
 from tests.support.images import image
@@ -265,3 +266,43 @@ def test_real_registry_behind_random_429s(after, lab):
         unit="s",
         note=f"12 images, {len(lab.destination.seen)} requests, {refusing.refused} of them refused; default retry settings",
     )
+
+
+# More than are sorted at once, so that a larger mirror differs only in what it holds.
+_FEW_REPOSITORIES, _MANY_REPOSITORIES, _TAGS = effort(10, 100), effort(26, 1000), effort(500, 1000)
+
+
+@_LONG
+@pytest.mark.nightly
+def test_kept_tag_takes_little_memory(workplace):
+    """What one more kept tag costs, as the difference between two mirrors."""
+    peaks = {}
+    with listed_registry(_TAGS) as host:
+        workplace.allow_plain_http(host)
+        for repositories in (_FEW_REPOSITORIES, _MANY_REPOSITORIES):
+            paths = [name_repository(number) for number in range(repositories)]
+            # As many lists are read at once in both.
+            workplace.mirror("load", source={"registry": host, "repositories": paths}, destinations=[f"{host}/m"], referrers=False, concurrency={"queries": 4})
+            remember_listed(workplace, host, paths)
+            ran = workplace.run("apply", "--no-progress", timeout=_WAIT_SECONDS)
+            assert ran.code == 0, ran.stderr
+            assert f"{repositories * _TAGS} tags up to date" in ran.stdout
+            peaks[repositories] = ran.peak_bytes
+    more = (_MANY_REPOSITORIES - _FEW_REPOSITORIES) * _TAGS
+    bytes_each = (peaks[_MANY_REPOSITORIES] - peaks[_FEW_REPOSITORIES]) / more
+    assert bytes_each < effort(600, 350)
+    record("apply of one kept tag: memory", bytes_each, unit="B", note=f"{more:,} tags more than {_TAGS * _FEW_REPOSITORIES:,}")
+    record(f"apply of {_MANY_REPOSITORIES * _TAGS:,} kept tags: peak memory", peaks[_MANY_REPOSITORIES] / (1 << 20), unit="MiB", note="digests listed")
+
+
+def remember_listed(workplace, host: str, paths: list[str]) -> None:
+    """Write the state of a run that mirrored every tag of *paths*."""
+    with open_state(str(workplace.folder / ".imgsync" / "state"), thread=_Direct(), lock_timeout_seconds=0, on_warning=pytest.fail) as state:
+        for path in paths:
+            made_for = ("x/y", "platforms=all;referrers=none", "2026-01-01T00:00:00Z", "load")
+            state.put([_make_record(host, path, tag, *made_for) for tag in name_tags(_TAGS)])
+
+
+def _make_record(host: str, path: str, tag: str, media_type: str, selection: str, moment: str, mirror: str) -> Record:
+    digest = make_digest(path, tag)
+    return Record(f"{host}/m/{path}:{tag}", digest, digest[-8:], 1000, media_type, f"{host}/{path}:{tag}", digest, selection, moment, mirror)

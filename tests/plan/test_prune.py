@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 
 import pytest
 from hypothesis import assume, example, given
@@ -66,7 +67,7 @@ records = st.lists(
 
 def doomed(declared, known, selected=(), gone=()) -> dict[str, str]:
     """Return the references to delete, and for which mirror."""
-    found = plan_deletions(declared, known, selected=set(selected), gone={str(tag.destination): tag for tag in gone})
+    found = plan_deletions(declared, sorted(known, key=attrgetter("destination")), selected=sorted(selected), gone={str(tag.destination): tag for tag in gone})
     return {str(change.destination): name for name, one in found.items() for change in one.changes}
 
 
@@ -145,7 +146,7 @@ def test_more_selected_is_less_deleted(declared, known, selected):
 @given(records)
 def test_each_tag_is_deleted_for_one_mirror(known):
     """Two possible writers delete a tag once; the second one only its own."""
-    found = plan_deletions([MIRROR, replace(MIRROR, name="b")], known, selected=(), gone={})
+    found = plan_deletions([MIRROR, replace(MIRROR, name="b")], sorted(known, key=attrgetter("destination")), selected=(), gone={})
 
     changes = [change.destination for one in found.values() for change in one.changes]
     assert len(changes) == len(set(changes))

@@ -80,7 +80,7 @@ def test_images_pushed_for_a_mirror_without_prune_are_never_deleted(has_names, r
         owners = TagOwners(Config(declared, RegistriesConfig()))
         selected = {place: (source, mirror) for mirror in declared for place, source in list_written(mirror, tags[mirror.name]).items()}
 
-        found = plan_deletions(declared, state.values(), selected=selected, gone={})
+        found = plan_deletions(declared, [state[place] for place in sorted(state)], selected=sorted(selected), gone={})
 
         for name, one in found.items():
             for change in one.changes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from imgsync.apply.report import Outcome, Report, Result
+from imgsync.documents.json_stream import to_json
 from imgsync.documents.report import encode_report
 from imgsync.plan.model import Action, Change, PlanError
 from imgsync.render.report_table import render_report_table
@@ -22,7 +25,7 @@ def test_report_lists_failures_and_remaining_work():
     report = Report("abcd1234", (failed, copied, Outcome(change(tag="3"), Result.REMAINING)), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "interrupted")
 
     shown = render_report_table(report)
-    document = encode_report(report)
+    document = json.loads(to_json(encode_report(report), indented=False))
 
     assert shown.splitlines()[:5] == [
         "a",

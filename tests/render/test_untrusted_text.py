@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgsync.apply.report import Outcome, Report
-from imgsync.documents.envelope import to_json
+from imgsync.documents.json_stream import to_json
 from imgsync.errors import FileError
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.findings import Condition, Finding, Verification

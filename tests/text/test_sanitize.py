@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsync.documents.envelope import to_json
+from imgsync.documents.json_stream import to_json
 from imgsync.text.sanitize import sanitize_json, sanitize_line, sanitize_lines, sanitize_short
 
 

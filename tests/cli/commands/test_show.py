@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from imgsync.config.model import Config, RegistriesConfig
-from imgsync.documents.envelope import to_json
+from imgsync.documents.json_stream import to_json
 from imgsync.documents.plan import encode_plan
 from imgsync.documents.report import encode_report
 from imgsync.documents.verification import encode_verification
