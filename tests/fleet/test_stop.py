@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from tests.fleet.conftest import wait_for
 from tests.support.run_imgsync import finish, stopping
 from tests.switches import Hold
 
@@ -63,13 +64,13 @@ def test_second_signal_ends_a_worker_at_once(busy):
 def test_busy_coordinator_awaits_what_runs(busy):
     """It takes back what waits, and exits with 75; the next run copies the rest."""
     fleet, running, held = busy
+    wait_for(lambda: fleet.broker.count(fleet.queue) == 1)
     running.send_signal(signal.SIGTERM)
-    stopping(running)
+    wait_for(lambda: fleet.broker.count(fleet.queue) == 0)
     held.release()
 
     ended = finish(running, timeout=120)
     assert ended.code == 75, ended.stderr
-    assert fleet.broker.count(fleet.queue) == 0
     _assert_continues(fleet)
 
 
