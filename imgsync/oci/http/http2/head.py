@@ -15,6 +15,7 @@ from imgsync.system.dataclass import dataclass
 Header = tuple[bytes, bytes]
 
 _STATUS = re.compile(rb"[1-9][0-9]{2}")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
 # Spec: RFC 9110, section 5.1, in lower case.
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _FORBIDDEN = re.compile(rb"[\0\r\n]")
@@ -91,6 +92,6 @@ def _read_length(lengths: set[bytes]) -> int | None:
     if not lengths:
         return None
     value = lengths.pop()
-    if lengths or not value.isdigit() or len(value) > 18:
+    if lengths or _LENGTH.fullmatch(value) is None:
         raise MalformedResponseError("the content-length is not a number")
     return int(value)
