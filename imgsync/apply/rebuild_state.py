@@ -34,6 +34,9 @@ def rebuild_state(plan: Plan, config: Config, context: PlanContext) -> Rebuilt:
     for change in plan.iter_changes():
         if change.action is Action.KEEP:
             found.add(change, state.get(str(change.destination)))
+        if found.is_full:
+            state.put(found.adopted, referrers=found.referrers)
+            found.clear()
     state.put(found.adopted, referrers=found.referrers)
     removed = state.remove(str(change.destination) for change in plan.iter_changes() if _is_contradicted(change, state))
     counts = plan.counts

@@ -44,7 +44,8 @@ def record_combined(plan: Plan, combined: Combined, config: Config, context: Pla
     unchanged = writer.begin_unchanged()
     for change in (outcome.change for outcome in outcomes if outcome.change.action not in PENDING):
         unchanged.add(replace(change, source_digest=None) if change.action is Action.KEEP else change, writer.record(change))
-    writer.write_unchanged(unchanged, plan)
+    writer.write_unchanged(unchanged)
+    writer.write_gone(plan, unchanged.now)
 
 
 class RecordMaker:

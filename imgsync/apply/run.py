@@ -221,8 +221,11 @@ class _Run:
             outcomes = KeptOutcomes(kept)
             for change in kept:
                 outcomes.add(self._note_unchanged_tag(change, found))
+                if found.is_full:
+                    self._state.write_unchanged(found)
             self._kept.append(outcomes)
-        self._state.write_unchanged(found, plan)
+        self._state.write_unchanged(found)
+        self._state.write_gone(plan, found.now)
 
     def _note_unchanged_tag(self, change: Change, found: UnchangedTags) -> Outcome:
         record = self._state.record(change)

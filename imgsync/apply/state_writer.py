@@ -79,12 +79,12 @@ class StateWriter:
         """Return what collects the tags that need no work."""
         return UnchangedTags(self._mirrors, self._owners, self._context)
 
-    def write_unchanged(self, found: UnchangedTags, plan: Plan) -> None:
-        """Write what was *found*, and the gone tags of *plan*."""
+    def write_unchanged(self, found: UnchangedTags) -> None:
+        """Write what was *found* so far."""
         self._put(found.adopted, referrers=found.referrers, held=found.held)
-        self._put_gone(plan, found.now)
+        found.clear()
 
-    def _put_gone(self, plan: Plan, now: str) -> None:
+    def write_gone(self, plan: Plan, now: str) -> None:
         """Record since when the sources lack recorded tags."""
         # An empty list may be wrong. Without a date, what the next run sees is the first sight.
         gone = [str(tag.destination) for tag in plan.gone if not tag.since and tag.is_certain and self._is_of_source(tag)]

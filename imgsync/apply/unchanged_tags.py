@@ -13,6 +13,9 @@ from imgsync.plan.model import Action, Change
 from imgsync.state import Record
 from imgsync.text.units import format_timestamp
 
+# After a change of settings, every kept tag may get another record.
+_MOST = 4096
+
 
 class UnchangedTags:
     """Collects what to write about kept and held tags."""
@@ -37,6 +40,17 @@ class UnchangedTags:
             self.referrers += (note for note in summarize_referrers(change, self._mirrors[change.mirror], context=self._context) if self._is_new(*note))
         elif change.action is Action.HOLD:
             self.held.append((str(change.source.repository), change.source_digest or "", self.now))
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether so much was found that it is written now."""
+        return len(self.adopted) + len(self.referrers) >= _MOST
+
+    def clear(self) -> None:
+        """Forget what was written."""
+        self.adopted.clear()
+        self.referrers.clear()
+        self.held.clear()
 
     def _is_new(self, repository: str, digest: str, tags: str) -> bool:
         return self._context.state.get_referrer_tags(repository, digest) != tags
