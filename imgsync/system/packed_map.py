@@ -27,17 +27,21 @@ _get_key = itemgetter(0)
 class PackedMap(MutableMapping[str, Value]):
     """Values by key, read in the order of the keys."""
 
-    def __init__(self, rows: Iterable[Sequence[object]], make: Callable[..., Value], list_row: Callable[[str, Value], Sequence[object]]) -> None:
+    def __init__(
+        self, rows: Iterable[Sequence[object]], make: Callable[..., Value], list_row: Callable[[str, Value], Sequence[object]], *, block: int | None = None
+    ) -> None:
         """
         Pack *rows*, sorted by their first value, the key.
 
-        Each key comes once. *make* takes the values of a row, and *list_row* makes a row of a key and its value.
+        Each key comes once. *make* takes the values of a row, and *list_row* makes a row of a key and its value. *block* is how many rows are unpacked
+        to find one.
         """
+        self._block = block or BLOCK
         self._make = make
         self._list_row = list_row
         self._firsts: list[str] = []
         self._blocks: list[bytes] = []
-        self._length = _pack(rows, self._firsts, self._blocks)
+        self._length = self._pack(rows, self._firsts, self._blocks)
         # None for a key that was removed.
         self._changed: dict[str, Value | None] = {}
         self._unpacked: dict[int, dict[str, Value]] = {}
@@ -115,7 +119,7 @@ class PackedMap(MutableMapping[str, Value]):
             firsts += self._firsts[done:number]
             blocks += self._blocks[done:number]
             merged = self._unpack(number) | {key: self._changed[key] for key in keys}
-            _pack((self._list_row(key, value) for key, value in sorted(merged.items(), key=_get_key) if value is not None), firsts, blocks)
+            self._pack((self._list_row(key, value) for key, value in sorted(merged.items(), key=_get_key) if value is not None), firsts, blocks)
             done = number + 1
         self._firsts, self._blocks = [*firsts, *self._firsts[done:]], [*blocks, *self._blocks[done:]]
         self._changed, self._unpacked = {}, {}
@@ -134,12 +138,11 @@ class PackedMap(MutableMapping[str, Value]):
         self._unpacked[number] = found
         return found
 
-
-def _pack(rows: Iterable[Sequence[object]], firsts: list[str], blocks: list[bytes]) -> int:
-    """Add blocks of *rows* to the lists; return the number of rows."""
-    count = 0
-    for some in split_blocks(rows, BLOCK):
-        firsts.append(str(some[0][0]))
-        blocks.append(pack_rows(some))
-        count += len(some)
-    return count
+    def _pack(self, rows: Iterable[Sequence[object]], firsts: list[str], blocks: list[bytes]) -> int:
+        """Add blocks of *rows* to the lists; return the number of rows."""
+        count = 0
+        for some in split_blocks(rows, self._block):
+            firsts.append(str(some[0][0]))
+            blocks.append(pack_rows(some))
+            count += len(some)
+        return count
