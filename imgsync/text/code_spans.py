@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass  # noqa: TID251 - text imports no other room
 
 # Code that stands alone. Other backticks come from names that someone chose, and are text.
-_SPAN = re.compile(r"(?<!\S)(?P<before>\(?)`(?P<code>[^`]+)`(?P<after>\)?[,.;:?]?)(?!\S)")
+_SPAN = re.compile(r"(?<!\S)(?P<before>\(?)`(?P<code>[^`\s](?:[^`]*[^`\s])?)`(?P<after>\)?[,.;:?]?)(?!\S)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def test_plan_of_a_hundred_thousand_tags(kept, workplace):
     assert ran.report["summary"]["kept" if kept else "create"] == count
     assert asked <= count + 3 * repositories + 10
     assert bothered <= (0 if kept else 2 * repositories)
-    assert ran.most_descriptors < 120
+    assert ran.most_descriptors < 150, "at most 64 connections to each registry"
     assert ran.peak_mib < 80 + count * 8 / 1024, "a base, and some KiB for each tag"
     what = f"{count:,} tags, {'all kept' if kept else 'all new'}"
     note = f"{used:.0f} s of CPU; {asked / count:.2f} requests per tag at the source, {bothered} at the destination in total"
@@ -117,7 +117,7 @@ def test_apply_of_ten_thousand_images(workplace):
         assert served == expected(repositories, tags)
         assert (second.code, second.report["summary"]["kept"], second.report["summary"]["copied"]) == (0, count, 0)
         assert destination.asked() == asked, "an unchanged tag costs the destination nothing"
-    assert first.most_descriptors < 100
+    assert first.most_descriptors < 150, "at most 64 connections to each registry"
     assert second.after["descriptors"] <= first.after["descriptors"] <= 20
     assert (first.after["greenlets"], second.after["greenlets"]) == (1, 1), "the heartbeat's own"
     assert first.after["cpu_gap_seconds"] < 0.5, "nothing keeps the loop for long"

@@ -147,6 +147,7 @@ def test_code_in_a_hint_stays_code(text, shown):
 
 @given(hostile)
 @example("0 ::add-mask::x")
+@example("` `")
 @settings(deadline=None)
 def test_texts_are_readable(text: str):
     """Every word is shown; in a table it stays in its cell."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,7 +108,7 @@ def test_unknown_form_is_an_error(kind, forms, others, saved, imgsync):
 
 
 def without(document: dict[str, Any], name: str) -> str:
-    return json.dumps({key: value for key, value in document.items() if key != name})
+    return compact({key: value for key, value in document.items() if key != name})
 
 
 @pytest.mark.parametrize(
@@ -123,10 +122,10 @@ def without(document: dict[str, Any], name: str) -> str:
         ("{}", "is not a plan or report of imgsync"),
         ('{"format": "something/v1"}', "is something/v1, not a plan, report, verification or outcome"),
         ('{"format": "imgsync.report/v2"}', "has another version, imgsync.report/v2"),
-        (json.dumps(DOCUMENTS["plan"]).replace(DIGEST, OTHER), "was edited or damaged"),
+        (compact(DOCUMENTS["plan"]).replace(DIGEST, OTHER), "was edited or damaged"),
         (without(DOCUMENTS["report"], "outcomes"), "'outcomes' is missing"),
         (without(DOCUMENTS["verification"], "findings"), "'findings' is missing"),
-        (json.dumps(DOCUMENTS["report"]).replace('"bytes_copied": 0', '"bytes_copied": "0"'), "'bytes_copied' has the wrong type"),
+        (compact(DOCUMENTS["report"]).replace('"bytes_copied":0', '"bytes_copied":"0"'), "'bytes_copied' has the wrong type"),
     ],
     ids=lambda value: str(value)[:40],
 )
