@@ -12,6 +12,7 @@ from imgsync.errors import UsageError
 from imgsync.fleet.broker_login import BrokerLogin
 from imgsync.fleet.message_key import MessageKey
 from imgsync.oci.http.url import find_url_secrets
+from imgsync.text.extras import format_extra_hint
 
 AUTO = "auto"
 _REMEDY = "write the login into registries.yaml (broker: credentials:), or the whole URL into IMGSYNC_BROKER"
@@ -77,4 +78,4 @@ def require_queue_extra() -> None:
     import importlib.util
 
     if importlib.util.find_spec("celery") is None:
-        raise UsageError("a fleet needs Celery, which is not installed", hint="pip install 'imgsync-mirror[queue]'")
+        raise UsageError("a fleet needs Celery, which is not installed", hint=format_extra_hint("queue"))

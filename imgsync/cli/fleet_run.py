@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from imgsync.apply.report import Report
 from imgsync.cli.apply_run import run_apply
-from imgsync.cli.broker import find_broker, is_on_command_line, require_queue_extra
+from imgsync.cli.broker import find_broker, is_on_command_line
 from imgsync.cli.options import ApplyOptions
 from imgsync.cli.output import get_redaction
 from imgsync.cli.report_files import Sent
@@ -42,7 +42,6 @@ def run_fleet(session: Session, config: Config, options: ApplyOptions, *, saved:
     Raises:
         UsageError: The broker is not named as it must be, or another coordinator uses the queue.
     """
-    require_queue_extra()
     login = find_broker(fleet.broker, config.registries.broker, is_argument=is_on_command_line("broker"))
     run = FleetRun(BrokerLink(login, QueueNames(fleet.queue)), FleetOptions(fleet.window, fail_fast=options.fail_fast))
     return run_apply(session, config, options, saved=saved, fleet=run)

@@ -13,6 +13,7 @@ from imgsync.config.model import Requirements, SigningIdentity, SigningKey
 from imgsync.config.public_keys import parse_public_key
 from imgsync.config.requirements import check_requirements, find_sigstore_problem, parse_requirements, suggest_signer
 from imgsync.oci.spec.media_types import normalize_media_type
+from imgsync.text.extras import format_extra_hint
 
 _KEY_LIMIT = 64 << 10
 _TRUST_ROOT_LIMIT = 4 << 20
@@ -42,7 +43,7 @@ def read_identity(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) ->
     """Read one entry of `identities`; None if it has an error."""
     texts = {name: fields.read_text((*path, name), entry.get(name)) for name in ("identity", "issuer", "trust_root")}
     if problem := find_sigstore_problem():
-        fields.add_error(path, problem, "pip install 'imgsync-mirror[sigstore]'")
+        fields.add_error(path, problem, format_extra_hint("sigstore"))
     identity, issuer, file = texts["identity"], texts["issuer"], texts["trust_root"]
     if identity is None or issuer is None or file is None:
         return None

@@ -34,7 +34,7 @@ _SKOPEO_KEYS = {
 }
 _TASK_KEYS = {"interval": NO_SCHEDULE, "verbose": KeyRemark("use --log-level")}
 _LOCATION_KEYS = ("registry", "auth", "skip-tls-verify", "auth-refresh", "lister")
-_AUTH_REFRESH = {"auth-refresh": KeyRemark("imgsync renews ECR logins automatically (`pip install 'imgsync-mirror[ecr]'`)")}
+_AUTH_REFRESH = {"auth-refresh": KeyRemark("imgsync renews ECR logins automatically if it has its extra `ecr`")}
 _ECR = re.compile(r"[0-9]+\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
 _GOOGLE = re.compile(r"(?:[a-z]+\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev")
 

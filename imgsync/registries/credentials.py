@@ -41,5 +41,5 @@ class _KeychainSource:
 
     @property
     def places(self) -> tuple[str, ...]:
-        aws = ("AWS" if has_boto3() else "AWS (needs `pip install 'imgsync-mirror[ecr]'`)",) if is_ecr(self.registry) else ()
+        aws = ("AWS" if has_boto3() else "AWS (needs imgsync's extra `ecr`)",) if is_ecr(self.registry) else ()
         return ("registries.yaml", *self.keychain.places, *aws)

@@ -189,7 +189,7 @@ def test_verifiers_have_minimum_versions(tmp_path, monkeypatch):
 
     (fault,) = read_registries(str(file), environ={})[1]
     assert (fault.path, fault.message) == ("identities.ci", "identities need sigstore 4.2 or newer; 4.1.9 is installed")
-    assert fault.hint == "pip install 'imgsync-mirror[sigstore]'"
+    assert fault.hint == "install imgsync with its extra `sigstore`; in a clone: pip install '.[sigstore]'"
 
 
 @pytest.mark.row("SIG-04")

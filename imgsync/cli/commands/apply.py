@@ -133,6 +133,10 @@ def _check_fleet(shard: str | None, *, dry_run: bool) -> None:
     if shard is not None or dry_run:
         option = "--dry-run" if dry_run else "--shard"
         raise UsageError(f"--broker cannot be combined with {option}", hint=f"remove {option}, or --broker (IMGSYNC_BROKER)")
+    from imgsync.cli.broker import require_queue_extra
+
+    # Before anything that imports it.
+    require_queue_extra()
 
 
 def _check_shard(shard: str | None, outcome: str | None, apply: ApplyOptions, *, plan_file: str | None, dry_run: bool) -> None:

@@ -24,6 +24,7 @@ from imgsync.errors import (
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
 from imgsync.system.dataclass import dataclass
+from imgsync.text.extras import format_extra_hint
 from imgsync.text.sanitize import sanitize_message
 
 PUBLIC_ECR = "public.ecr.aws"
@@ -116,7 +117,7 @@ class Aws:
             import botocore.exceptions  # noqa: PLC0415
         except ImportError as error:
             raise operation.make_error(
-                RejectedError, "ECR needs boto3, which is not installed", hint="pip install 'imgsync-mirror[ecr]', or name the repositories"
+                RejectedError, "ECR needs boto3, which is not installed", hint=f"{format_extra_hint('ecr')}; or name the repositories"
             ) from error
         found = _HOST.fullmatch(self.registry)
         config = botocore.config.Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
