@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -125,6 +126,22 @@ class Peer:
     def lose(self) -> None:
         """Close the connection."""
         raise PeerGoneError
+
+    def end_output(self) -> None:
+        """Send nothing more, below TLS; what comes is read, so that nothing sent is lost."""
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)
+        while socket.socket.recv(self.socket, 1 << 16):
+            pass
+        raise PeerGoneError
+
+    def drip_record(self) -> None:
+        """Send a TLS record byte by byte, for half a minute at most: the pauses are what is tested."""
+        for byte in b"\x17\x03\x03\x3e\x80" + bytes(600):
+            try:
+                socket.socket.sendall(self.socket, bytes([byte]))
+            except OSError as error:
+                raise PeerGoneError from error
+            time.sleep(0.05)
 
     def serve(self, answer: Callable[[Asked], bytes] = lambda _: b"ok") -> None:
         """Answer whatever comes until the client goes."""

@@ -122,28 +122,26 @@ class DuplexTls:
         # OpenSSL does not let two threads use one connection at the same time.
         self._lock = threading.Lock()
 
-    def receive(self, size: int) -> bytes:
+    def receive(self, size: int) -> bytes | None:
         """
         Return up to *size* bytes; none at the end.
+
+        Return None while a TLS record is incomplete; the caller counts the time.
 
         Raises:
             TimeoutError: None came within a quarter of a second; call again.
             OSError: The connection broke.
         """
-        while True:
-            with self._lock:
-                try:
-                    return self._tls.read(min(size, _PLAIN_BYTES))
-                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                    return b""
-                except ssl.SSLWantReadError:
-                    pass
-            data = self._outer.receive(size)
-            with self._lock:
-                if data:
-                    self._incoming.write(data)
-                else:
-                    self._incoming.write_eof()
+        data = self._decrypt(size)
+        if data is not None:
+            return data
+        received = self._outer.receive(size)
+        with self._lock:
+            if received:
+                self._incoming.write(received)
+            else:
+                self._incoming.write_eof()
+        return self._decrypt(size)
 
     def write(self, data: bytes) -> None:
         """Encrypt *data*; `flush` sends it."""
@@ -154,7 +152,7 @@ class DuplexTls:
         """
         Send all that was encrypted, however long that takes.
 
-        *check* is called about four times a second while the peer takes nothing; its error ends the wait.
+        *check* is called whenever the peer does not take all at once, at least four times a second; its error ends the wait.
 
         Raises:
             OSError: The connection broke.
@@ -163,11 +161,21 @@ class DuplexTls:
             with self._lock:
                 data = memoryview(self._outgoing.read())
             while data:
-                try:
+                with suppress(TimeoutError):
                     data = data[self._outer.send(data) :]
-                except TimeoutError:
+                if data:
                     check()
 
     def close(self) -> None:
         """Close the stream below."""
         self._outer.close()
+
+    def _decrypt(self, size: int) -> bytes | None:
+        """Return bytes, none at the end, None while a record is incomplete."""
+        with self._lock:
+            try:
+                return self._tls.read(min(size, _PLAIN_BYTES))
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+            except ssl.SSLWantReadError:
+                return None

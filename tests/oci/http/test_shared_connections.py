@@ -27,7 +27,8 @@ from imgsync.oci.http.http2 import session as session_module
 from imgsync.oci.http.request import Request
 from imgsync.oci.http.shared_connections import SharedConnections
 from imgsync.oci.http.ssrf_guard import SsrfGuard
-from tests.support.http2_server import Asked, Http2Server, Peer
+from tests.support.http2_server import Asked, Http2Server, Peer, PeerGoneError
+from tests.support.patched import run_patched
 
 
 @dataclasses.dataclass
@@ -420,6 +421,99 @@ def test_silent_connection_gets_no_more_requests(serving):
     assert body_of(clients.send(target="/2")) == b"/2"
 
 
+@pytest.mark.row("DOS-17")
+def test_dripping_tls_record_is_left_by_all_callers(serving):
+    """Its bytes are no data before the whole record is there; the connection is closed then."""
+    is_gone = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read_requests(2)
+        try:
+            peer.drip_record()
+        except PeerGoneError:
+            is_gone.set()
+            raise
+
+    clients = serving(script)
+    with ThreadPoolExecutor(2) as pool:
+        errors = list(pool.map(lambda _: _error_of(clients, timeout_seconds=0.5), range(2)))
+
+    assert [type(error) for error in errors] == [httpx.ReadTimeout] * 2
+    assert is_gone.wait(60)
+
+
+@pytest.mark.row("RUN-17")
+def test_check_ends_a_request_during_a_dripping_record(serving):
+    """It is called about four times a second, whatever the server sends."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.drip_record()
+
+    clients = serving(script)
+    calls = iter((False, False))
+
+    def check() -> None:
+        if next(calls, True):
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        clients.send(check=check)
+
+
+def test_cut_body_is_not_called_a_missing_response(serving):
+    """Head and bytes came, and the body has no length that would show the cut."""
+
+    def script(peer: Peer) -> None:
+        asked = peer.read_request()
+        peer.send(raw(1, 4, asked.stream, STATUS) + raw(0, 0, asked.stream, b"abc"))
+        peer.end_output()
+
+    clients = serving(script)
+
+    with pytest.raises(httpx.RemoteProtocolError, match="before the end of the response"):
+        body_of(clients.send())
+
+
+FLOODED = """
+    import threading
+    from imgsync.oci.http.http2.link import Link
+
+    PING = b"\\0\\0\\x08\\6\\0\\0\\0\\0\\0" + b"x" * 8
+    writes, ended = [], threading.Event()
+
+    class Flood:
+        def __init__(self):
+            self.frames = iter([b"\\0\\0\\0\\4\\0\\0\\0\\0\\0"] + [PING] * 500)
+
+        def receive(self, size):
+            # As gevent does while bytes are there: it returns without a switch.
+            return next(self.frames, b"")
+
+        def write(self, data):
+            writes.append(data.count(b"x" * 8))
+
+        def flush(self, check):
+            pass
+
+        def close(self):
+            ended.set()
+
+    Link(Flood(), 100)
+    ended.wait()
+    print(json.dumps(writes))
+"""
+
+
+@pytest.mark.row("DOS-18")
+def test_flood_leaves_others_their_turns():
+    """While bytes keep coming, gevent does not switch, so the answers would never go out."""
+    writes = run_patched(FLOODED)
+
+    assert sum(writes) > 490
+    assert max(writes) <= 2
+
+
 def test_check_ends_a_request(serving):
     """So a run can stop; the others on the connection go on."""
 
@@ -641,9 +735,9 @@ def test_failed_connection_fails_for_each_caller(serving):
     assert all(isinstance(error, RefusedError) for error in errors)
 
 
-def _error_of(clients: Clients) -> Exception | None:
+def _error_of(clients: Clients, **more: object) -> Exception | None:
     try:
-        clients.send()
+        clients.send(**more)
     except httpx.TransportError as error:
         return error
     return None

@@ -6,6 +6,7 @@ Imported once a server chose it, because hpack takes time to import. Upper modul
 - `frames`: bytes to frames and back
 - `head`: headers of requests and responses
 - `exchange`: the state of one request and its response
+- `flood_limit`: counts frames against content
 - `session`: the state of one connection: frames to exchanges, windows, settings
 - `link`: a session over TLS, read and written by two threads
 - `request_stream`: one exchange as a byte stream, for `TimedSocket`

@@ -12,6 +12,8 @@ from imgsync.oci.http.http2.head import Header, ResponseHead, read_head
 
 _HEADS_LIMIT = 64 << 10
 _NO_BODY = {204, 304}
+# Smaller pieces are joined, since each costs as much memory as many bytes.
+_PIECE_BYTES = 4 << 10
 
 
 class Exchange:
@@ -48,7 +50,7 @@ class Exchange:
         self.changed = threading.Event()
         self._method = method
         self._heads_bytes = 0
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[bytes | bytearray] = deque()
         self._body_left: int | None = None
 
     @property
@@ -105,7 +107,7 @@ class Exchange:
                 self._body_left -= len(data)
                 if self._body_left < 0:
                     raise MalformedResponseError("the body is longer than the head says")
-            self._pieces.append(data)
+            self._add_piece(data)
         if ends:
             self._end()
         if data or ends:
@@ -142,6 +144,15 @@ class Exchange:
         self._pieces.clear()
         return dropped
 
+    def _add_piece(self, data: bytes) -> None:
+        last = self._pieces[-1] if self._pieces else None
+        if last is None or len(last) >= _PIECE_BYTES:
+            self._pieces.append(data)
+        elif isinstance(last, bytearray):
+            last += data
+        else:
+            self._pieces[-1] = bytearray(last) + data
+
     def _take_pieces(self, size: int) -> bytes:
         pieces = [self._pieces.popleft()]
         left = size - len(pieces[0])
@@ -151,7 +162,7 @@ class Exchange:
         if left < 0:
             self._pieces.appendleft(pieces[-1][left:])
             pieces[-1] = pieces[-1][:left]
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
     def _end(self) -> None:
         if self._body_left:

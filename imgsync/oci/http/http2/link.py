@@ -150,13 +150,21 @@ class Link:
         except TimeoutError:
             self._tick()
             return
-        if not data:
-            self._fail(httpx.RemoteProtocolError("the server closed the connection without a response"))
-            return
         if time.monotonic() >= self._next_tick:
             self._tick()
+        if data is not None:
+            self._feed(data)
+        # While bytes are there, gevent's `recv` returns without a switch, and nothing else in the process would run.
+        time.sleep(0)
+
+    def _feed(self, data: bytes) -> None:
         with self._lock:
-            self._session.feed(data)
+            if data:
+                self._session.feed(data)
+            else:
+                self._session.end_input()
+        if not data:
+            self._fail(httpx.ReadError("the connection is closed"))
         self._send_output()
         self._close_if_drained()
 

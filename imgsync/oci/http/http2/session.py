@@ -16,6 +16,7 @@ from imgsync.oci.http.errors import FullError, HeadTooLargeError, Http2UnusableE
 from imgsync.oci.http.http2 import frames
 from imgsync.oci.http.http2.errors import ConnectionBrokenError, ErrorCode, MalformedResponseError, name_code
 from imgsync.oci.http.http2.exchange import Exchange
+from imgsync.oci.http.http2.flood_limit import FloodLimit
 from imgsync.oci.http.http2.frames import LARGEST_WINDOW, FrameReader, format_frame, format_number
 from imgsync.oci.http.http2.head import Header
 from imgsync.oci.http.http2.peer_settings import DEFAULT_WINDOW, PeerSettings
@@ -25,8 +26,6 @@ EXCHANGE_WINDOW = 1 << 20
 CONNECTION_WINDOW = 16 << 20
 _HEADERS_LIMIT = 64 << 10
 _BLOCK_FRAMES = 16
-# Frames in a row that bring no exchange forward. Each may cost us more than the server.
-_USELESS_FRAMES = 10_000
 # With other codes, a server says that it does not understand us.
 _HARMLESS = {ErrorCode.NO_ERROR, ErrorCode.INTERNAL_ERROR, ErrorCode.CANCEL, ErrorCode.REFUSED_STREAM, ErrorCode.ENHANCE_YOUR_CALM}
 _LAST_NUMBER = LARGEST_WINDOW - 2
@@ -62,7 +61,7 @@ class Session:
         self._unreturned_bytes = 0
         # Stream, flags and pieces of a header block that is not complete.
         self._block: tuple[int, int, list[bytes]] | None = None
-        self._useless_frames = 0
+        self._flood = FloodLimit()
         self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
             frames.DATA: self._on_data,
             frames.HEADERS: self._on_headers,
@@ -97,6 +96,7 @@ class Session:
         """Return what to send next."""
         data = b"".join(self._output)
         self._output.clear()
+        self._flood.note_sent()
         return data
 
     def begin(self, method: str, headers: list[Header], *, body_bytes: int) -> Exchange:
@@ -113,7 +113,7 @@ class Session:
         self.exchanges[number] = exchange
         block = self._encoder.encode(headers, huffman=False)
         self._output.append(frames.format_headers(number, block, ends=not body_bytes, limit=self._peer.frame_bytes))
-        self._useless_frames = 0
+        self._flood.note_request()
         return exchange
 
     def send_body(self, exchange: Exchange, data: bytes | memoryview) -> int:
@@ -129,7 +129,7 @@ class Session:
             self._output.append(format_frame(frames.DATA, 0 if exchange.unsent_bytes else frames.END_STREAM, exchange.number, piece))
         exchange.send_window -= at
         self._send_window -= at
-        self._useless_frames = 0
+        self._flood.note_content(at)
         return at
 
     def take(self, exchange: Exchange, size: int) -> bytes:
@@ -163,6 +163,13 @@ class Session:
         while self.exchanges:
             self.exchanges.popitem()[1].fail(type(error)(str(error)))
 
+    def end_input(self) -> None:
+        """Fail all exchanges, because the server closed the connection."""
+        for exchange in self.exchanges.values():
+            missing = "before the end of the response" if exchange.has_response else "without a response"
+            exchange.fail(httpx.RemoteProtocolError(f"the server closed the connection {missing}"))
+        self.fail(httpx.RemoteProtocolError("the server closed the connection"))
+
     def feed(self, data: bytes) -> None:
         """
         Process what came from the server.
@@ -175,9 +182,7 @@ class Session:
                 raise ConnectionBrokenError(ErrorCode.PROTOCOL_ERROR, "a header block that is cut")
             if not self._peer.are_known and kind != frames.SETTINGS:
                 raise ConnectionBrokenError(ErrorCode.PROTOCOL_ERROR, "no settings")
-            self._useless_frames += 1
-            if self._useless_frames > _USELESS_FRAMES:
-                raise ConnectionBrokenError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames without content")
+            self._flood.note_frame()
             handler = self._handlers.get(kind)
             if handler is not None:
                 handler(flags, number, payload)
@@ -200,8 +205,7 @@ class Session:
             self._return(None, len(payload))
             return
         self._return(exchange, len(payload) - len(data))
-        if data:
-            self._useless_frames = 0
+        self._flood.note_content(len(data))
         self._note(exchange, lambda: exchange.note_data(data, ends=bool(flags & frames.END_STREAM)))
 
     def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
@@ -229,8 +233,6 @@ class Session:
         exchange = self.exchanges.get(number)
         if exchange is not None and not exchange.has_ended:
             self._note(exchange, lambda: exchange.note_headers(headers, ends=bool(flags & frames.END_STREAM)))
-            if exchange.head is not None:
-                self._useless_frames = 0
 
     def _note(self, exchange: Exchange, change: Callable[[], None]) -> None:
         """Change *exchange*, and fail it if the response is malformed."""
@@ -270,7 +272,7 @@ class Session:
             if exchange.send_window > LARGEST_WINDOW:
                 raise ConnectionBrokenError(ErrorCode.FLOW_CONTROL_ERROR, "a window that is too large")
         self.wake_senders()
-        self._output.append(format_frame(frames.SETTINGS, frames.ACK, 0))
+        self._answer(format_frame(frames.SETTINGS, frames.ACK, 0))
 
     def _on_push(self, *_: object) -> None:
         raise ConnectionBrokenError(ErrorCode.PROTOCOL_ERROR, "a push, which was disabled")
@@ -280,7 +282,11 @@ class Session:
         if len(payload) != 8:
             raise ConnectionBrokenError(ErrorCode.FRAME_SIZE_ERROR, "a ping of a wrong length")
         if not flags & frames.ACK:
-            self._output.append(format_frame(frames.PING, frames.ACK, 0, payload))
+            self._answer(format_frame(frames.PING, frames.ACK, 0, payload))
+
+    def _answer(self, frame: bytes) -> None:
+        self._flood.note_answer()
+        self._output.append(frame)
 
     def _on_goaway(self, _: int, number: int, payload: bytes) -> None:
         _require_connection(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import h2.config
 import h2.connection
@@ -77,6 +78,89 @@ def test_unread_bodies_return_their_window_to_the_connection():
         session.feed(raw(0, 0, number, b"x" * 16384))
 
     assert session.exchanges == {}
+
+
+@pytest.mark.row("DOS-18")
+@pytest.mark.parametrize("pieces", [[b"ab"] * 16_000, [b"a" * 4096, b"b"] * 200], ids=["tiny frames", "every other frame tiny"])
+def test_unread_body_takes_little_more_than_its_bytes(pieces):
+    """The windows count bytes, so a body in tiny frames must not cost more."""
+    session, exchange = begun()
+    session.feed(raw(1, 4, 1, b"\x88"))
+    sent = [raw(0, 0, 1, piece) for piece in pieces]
+    body = b"".join(pieces)
+    tracemalloc.start()
+    try:
+        for frame in sent:
+            session.feed(frame)
+        used_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert used_bytes < len(body) * 5 // 4 + 4096
+    assert session.take(exchange, 1) == b""
+    assert b"".join(iter(lambda: session.take(exchange, 1000) if exchange.has_pieces else b"", b"")) == body
+
+
+@pytest.mark.row("DOS-18")
+def test_tiny_body_does_not_pay_for_a_flood():
+    """A byte of content among thousands of pings is still a flood."""
+    session, _ = begun()
+    session.feed(raw(1, 4, 1, b"\x88"))
+
+    def flood() -> None:
+        for _ in range(110):
+            session.feed(raw(0, 0, 1, b"x") + raw(6, 0, 0, b"x" * 8) * 100)
+            session.take_output()
+
+    with pytest.raises(ConnectionBrokenError, match="without content"):
+        flood()
+
+
+@pytest.mark.row("DOS-18")
+@pytest.mark.parametrize("frame", [raw(6, 0, 0, b"x" * 8), SETTINGS], ids=["ping", "settings"])
+def test_answers_that_are_not_sent_are_limited(frame):
+    """A server that reads nothing must not fill our memory with what it asks for."""
+    session, _ = begun()
+    for _ in range(5):
+        session.feed(frame * 900)
+        session.take_output()
+
+    with pytest.raises(ConnectionBrokenError, match="answers"):
+        session.feed(frame * 1100)
+
+
+def test_long_connection_may_have_many_frames_without_content():
+    """Requests and bodies pay for the pings and windows around them."""
+    session, _ = begun()
+    session.feed(raw(1, 5, 1, b"\x88"))
+    for number in range(3, 403, 2):
+        exchange = session.begin("PUT", HEAD, body_bytes=3)
+        session.send_body(exchange, b"abc")
+        session.feed(raw(6, 0, 0, b"x" * 8) * 60 + raw(1, 4, number, b"\x88") + raw(0, 0, number, b"x" * 16384) * 60)
+        session.take(exchange, 1)
+        while exchange.has_pieces:
+            session.take(exchange, 1 << 20)
+        session.feed(raw(8, 0, 0, struct.pack(">I", 3)) * 100 + raw(0, 1, number))
+        session.end(exchange)
+        session.take_output()
+
+    assert session.exchanges == {}
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [(b"", "without a response"), (raw(1, 4, 1, b"\x88") + raw(0, 0, 1, b"x"), "before the end of the response")],
+    ids=["nothing", "a part"],
+)
+def test_end_of_the_connection_says_what_is_missing(sent, message):
+    """A response that is cut is not one that never came."""
+    session, exchange = begun()
+    session.feed(sent)
+
+    session.end_input()
+
+    assert exchange.error is not None
+    assert message in str(exchange.error)
 
 
 def test_settings_change_the_windows_of_open_streams():
