@@ -1,7 +1,7 @@
 """
 HTTP/2 for one client: many requests at once on one TLS connection.
 
-Imported once a server chose it, because hpack takes time to import. Upper modules use `open_link.open_link` and `shared_connection`.
+Imported once a server chose it, because hpack takes time to import. Upper modules use `link.open_link` and `shared_exchange`.
 
 - `frames`: bytes to frames and back
 - `head`: headers of requests and responses
@@ -10,7 +10,7 @@ Imported once a server chose it, because hpack takes time to import. Upper modul
 - `session`: the state of one connection: frames to exchanges, windows, settings
 - `link`: a session over TLS, read and written by two threads
 - `request_stream`: one exchange as a byte stream, for `TimedSocket`
-- `shared_connection`: sends a request, returns an `httpx.Response`
+- `shared_exchange`: sends a request, returns an `httpx.Response`
 
 Spec: RFC 9113, RFC 7541 (hpack).
 """
