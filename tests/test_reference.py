@@ -31,6 +31,7 @@ from tests.support import plans
 
 PACKAGE = Path(cli.__file__).parents[1]
 ERRORS = (PlanError("a", "s.io/x", "spent", "log in", later=True),)
+APPLY_ERRORS = (replace(ERRORS[0], planned=True),)
 
 
 @pytest.mark.parametrize("page", list_pages(), ids=lambda page: page.name)
@@ -122,8 +123,10 @@ def documents() -> dict[str, Any]:
     finding = Finding(Condition.OK, "a", "s.io/app:1", plans.DIGEST, "r.io/m/app:1", plans.DIGEST, "same digest", left_out=left_out)
     found = {
         "imgsync.plan/v1": planned,
-        "imgsync.report/v1": encode_report(Report(report.plan_id, outcomes, (*report.errors, *ERRORS), gone=(plans.gone_tag(),), shared=(SharedCopies("a"),))),
-        "imgsync.outcome/v1": encode_shard_outcome(plans.shard_outcome(*outcomes, errors=ERRORS)),
+        "imgsync.report/v1": encode_report(
+            Report(report.plan_id, outcomes, (*report.errors, *APPLY_ERRORS), gone=(plans.gone_tag(),), shared=(SharedCopies("a"),))
+        ),
+        "imgsync.outcome/v1": encode_shard_outcome(plans.shard_outcome(*outcomes, errors=APPLY_ERRORS)),
         "imgsync.verification/v1": encode_verification(Verification((finding,), ERRORS)),
         "imgsync.access/v1": encode_access([Access("r.io", "source", "a", "pull")]),
     }

@@ -64,7 +64,12 @@ def documents(data: bytes) -> None:
         done = decode_shard_outcome({**document, "imgsync": imgsync.__version__}, name="out.json")
         assert decode_shard_outcome(json.loads(json.dumps(encode_shard_outcome(done))), name="again") == done
         with contextlib.suppress(OutcomeError):
-            combine_outcomes(Plan(tuple(outcome.change for outcome in done.outcomes), known_id=done.plan_id), [NamedOutcome("out.json", done)], created_at="")
+            combine_outcomes(
+                Plan(tuple(outcome.change for outcome in done.outcomes), known_id=done.plan_id),
+                [NamedOutcome("out.json", done)],
+                plan_file="p.json",
+                created_at="",
+            )
 
 
 def _check_division(plan: Plan) -> None:

@@ -99,7 +99,7 @@ def list_blob_errors(finished: Iterable[FinishedBlob]) -> tuple[PlanError, ...]:
         if one.result is Result.REMAINING:
             left[mirror] += 1
         elif one.error is not None:
-            failed.append(PlanError(mirror, str(one.reference), one.error.message, one.error.advice))
+            failed.append(PlanError(mirror, str(one.reference), one.error.message, one.error.advice, planned=True))
     remaining = (PlanError(mirror, mirror, f"{format_count(count, 'shared blob')} left", _AGAIN, later=True) for mirror, count in sorted(left.items()))
     return (*failed, *remaining)
 

@@ -18,7 +18,7 @@ from imgsync.apply.state_writer import StateWriter
 from imgsync.apply.tag_owner import TagOwners
 from imgsync.config.model import Config
 from imgsync.plan.context import PlanContext
-from imgsync.plan.model import PENDING, Action, Plan
+from imgsync.plan.model import PENDING, Action, Change, Plan
 from imgsync.plan.resume import get_pushed_digest
 from imgsync.state import Record
 from imgsync.text.units import format_timestamp, parse_timestamp
@@ -34,7 +34,8 @@ def record_combined(plan: Plan, combined: Combined, config: Config, context: Pla
     writer = maker.writer
     outcomes = combined.report.outcomes
     # As a run does: what began and did not end may have changed the destination.
-    writer.mark_unconfirmed(outcome.change for outcome in outcomes if outcome.result in _UNFINISHED)
+    unfinished = (outcome.change for outcome in outcomes if outcome.result in _UNFINISHED)
+    writer.mark_unconfirmed(change for change in unfinished if not _is_applied(change, writer.record(change), plan))
     records = [record for outcome in outcomes if (record := maker.make(outcome, combined.records, now=context.now)) is not None]
     writer.write_found(combined.blobs, records)
     for outcome in outcomes:
@@ -94,6 +95,15 @@ class RecordMaker:
             # An earlier run of the shard copied it. Whether it checked the image, nothing shows.
             return RecordFacts("", confirmed=True)
         return facts.get(str(change.destination)) if outcome.result in _MADE_RECORDS else None
+
+
+def _is_applied(change: Change, known: Record | None, plan: Plan) -> bool:
+    """Return whether *known* is of *change*, and newer than the plan."""
+    # Whatever the shard did, it can only have pushed the same.
+    if known is None or known.digest != get_pushed_digest(change):
+        return False
+    applied, planned = parse_timestamp(known.applied_at), parse_timestamp(plan.created_at)
+    return applied is not None and planned is not None and planned <= applied
 
 
 def _limit_moment(text: str, plan: Plan, now: datetime) -> str:

@@ -32,9 +32,11 @@ _WORST_FIRST = (70, 3, 1, 130, 75, 0)
 _NO_FILE = "name the files that the shards wrote with --outcome"
 
 
-def run_combine(plan: Plan, config: Config, paths: Sequence[str], common: CommonOptions, *, output: str, files: ReportFiles) -> int:
+def run_combine(plan: Plan, config: Config, paths: Sequence[str], common: CommonOptions, *, plan_file: str, output: str, files: ReportFiles) -> int:
     """
     Combine the outcomes in *paths*; return the worst exit code.
+
+    *plan_file* is where *plan* comes from.
 
     Raises:
         OutcomeError: They do not fit together, or not the plan; nothing was written.
@@ -45,7 +47,7 @@ def run_combine(plan: Plan, config: Config, paths: Sequence[str], common: Common
         raise UsageError("this plan was not made for shards: it does not say what its images consist of", hint="name the plan that the shards applied")
     check_declared(plan.changes, config)
     given = [NamedOutcome(path, decode_shard_outcome(read_document(path, hint=_NO_FILE), name=path)) for path in paths]
-    combined = combine_outcomes(plan, given, created_at=format_timestamp(datetime.now(UTC)))
+    combined = combine_outcomes(plan, given, plan_file=plan_file, created_at=format_timestamp(datetime.now(UTC)))
     exit_code = _find_worst(exit_code_of(combined.report), combined, given)
     with open_session(config.registries, common, read_only=False) as session:
         record_combined(plan, combined, config, session.make_context(NoListener(), refresh=False))
@@ -55,9 +57,9 @@ def run_combine(plan: Plan, config: Config, paths: Sequence[str], common: Common
         session.ci_log.annotate(lambda: annotate_report(report, config))
         session.ci_log.end_group()
     print_report(report, output=output)
-    for shard in combined.missing:
-        # Also of a shard that has nothing to do: only its own run can say so.
-        print_note(f"error: no outcome of shard {shard} was given")
+    for shard in combined.idle:
+        # The report has no change of it, and only its own run can say that it had none.
+        print_note(f"error: no outcome of shard {shard} was given; it has no changes, but must run to say so")
     return exit_code
 
 

@@ -115,6 +115,7 @@ def encode_errors(errors: Sequence[PlanError]) -> list[dict[str, Any]]:
             "message": append_hint(error.message, error.hint),
             **({"hint": error.hint} if error.hint else {}),
             **({"later": True} if error.later else {}),
+            **({"planned": True} if error.planned else {}),
         }
         for error in errors
     ]

@@ -100,7 +100,7 @@ class PlanError:
     """
     Something that could not be planned.
 
-    `later` says that the next run will handle it.
+    `later` says that the next run will handle it. `planned` says that planning was fine, and that part of applying the plan failed or is missing.
     """
 
     mirror: str
@@ -108,6 +108,7 @@ class PlanError:
     message: str
     hint: str = ""
     later: bool = False
+    planned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,11 @@ def _add_suite(root: ET.Element, mirror: str, outcomes: list[Outcome], errors: l
         if error.later:
             ET.SubElement(case, "skipped", message=sanitize_short(error.message))
         else:
-            _add_detail(ET.SubElement(case, "error", message=sanitize_short(error.message), type="unplanned"), error.message, error.hint)
+            _add_detail(
+                ET.SubElement(case, "error", message=sanitize_short(error.message), type="not-applied" if error.planned else "unplanned"),
+                error.message,
+                error.hint,
+            )
     return suite
 
 

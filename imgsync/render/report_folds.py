@@ -105,7 +105,7 @@ def list_folds(report: Report) -> list[FoldedList]:
     for outcome in report.outcomes:
         by_result[outcome.result].append(outcome)
     later = [_make_error_item(error) for error in report.errors if error.later]
-    stopped = f"Stopped: {sanitize_short(report.stopped)}. Run it again to continue." if report.stopped else "Run it again to continue."
+    stopped = f"Stopped: {sanitize_short(report.stopped)}. Run it again to continue." if report.stopped else ""
     room = _Room()
     lists = (
         _fold("remaining", "Left for the next run", stopped, [*map(_make_left_item, by_result[Result.REMAINING]), *later], room),

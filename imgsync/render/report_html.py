@@ -80,12 +80,14 @@ def _hash(text: str) -> str:
 
 
 def _format_verdict(report: Report) -> str:
-    unplanned = sum(not error.later for error in report.errors)
-    remaining = report.count(Result.REMAINING) + len(report.errors) - unplanned
+    errors = [error for error in report.errors if not error.later]
+    others = sum(error.planned for error in errors)
+    remaining = report.count(Result.REMAINING) + len(report.errors) - len(errors)
     counts = (
         (report.count(Result.FAILED), "image", "failed"),
         (report.count(Result.REFUSED), "image", "refused"),
-        (unplanned, "reference", "could not be planned"),
+        (len(errors) - others, "reference", "could not be planned"),
+        (others, "part", "of the plan not applied"),
         (remaining, "image", "left for the next run"),
     )
     found = [f"{count:,} {choose_noun(count, name)} {phrase}" for count, name, phrase in counts if count]

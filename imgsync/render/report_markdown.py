@@ -9,6 +9,7 @@ from imgsync import __version__
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.gone_tag import GoneTag
+from imgsync.render.left_work import describe_errors, describe_left, name_errors
 from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_prose
 from imgsync.render.plan_summary import describe_reason
@@ -43,7 +44,7 @@ def render_report_markdown(report: Report, *, limit: int = 60_000) -> str:
 def _render_opening(report: Report) -> str:
     counts = {result: report.count(result) for result in Result}
     found = [f"{counts[word]} {'up to date' if word is Result.KEPT else word}" for word in _RESULTS if counts[word]]
-    errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
+    errors = describe_errors(report, "could not be planned")
     gone = [f"{len(report.gone)} gone at the source"] if report.gone else []
     heading = f"### imgsync apply {format_code(report.plan_id[:64])} — {', '.join([*found, *gone, *errors]) or 'nothing to do'}"
     transferred = f"Transferred **{format_bytes(report.total('bytes_copied'))}** in {format_count(report.total('blobs_copied'), 'blob')}"
@@ -56,8 +57,8 @@ def _render_opening(report: Report) -> str:
 def _render_stopped(report: Report, remaining: int) -> str:
     if not remaining:
         return ""
-    reason = format_prose(report.stopped[:100]) or "an image failed"
-    return f"\n**Stopped** ({reason}): {format_count(remaining, 'image')} left. Run it again to continue.\n"
+    sentence = describe_left(report, f"{format_count(remaining, 'image')} left", stopped="**Stopped**", clean=format_prose)
+    return f"\n{sentence}\n"
 
 
 class _Page:
@@ -65,7 +66,7 @@ class _Page:
         self._report = report
         self._now = report.created_at
         self._failed = Block(head="\n**Failed**\n\n", more="- … and {} more failed\n")
-        self._errors = Block(head="\n**Could not be planned**\n\n", more="- … and {} more errors\n")
+        self._errors = Block(head=f"\n**{name_errors(report.errors)}**\n\n", more="- … and {} more errors\n")
         self._remaining = _build_table("Left for the next run", "| image | mirror |\n|---|---|\n")
         self._refused = Block(head="\n> [!CAUTION]\n> **Refused**; the destination stays unchanged:\n", more="> - … and {} more refused\n")
         self._deleted = _build_table("Deleted", "| tag | mirror | why |\n|---|---|---|\n")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action, PlanError
+from imgsync.render.left_work import name_errors
 from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_count, format_duration
@@ -69,11 +70,11 @@ class _Problem:
 def list_problems(report: Report) -> list[Problems]:
     """Return the problems of *report* by kind, the worst first; none empty."""
     failed = [_make_outcome_problem(outcome) for outcome in report.outcomes if outcome.result is Result.FAILED]
-    errors = [_make_error_problem(error) for error in report.errors if not error.later]
+    errors = [error for error in report.errors if not error.later]
     refused = [_make_outcome_problem(outcome) for outcome in report.outcomes if outcome.result is Result.REFUSED]
     kinds = (
         _group("failed", "Failed", "", failed),
-        _group("errors", "Could not be planned", "", errors),
+        _group("errors", name_errors(errors), "", [_make_error_problem(error) for error in errors]),
         _group("refused", "Refused", "The destination stays unchanged.", refused),
     )
     return [found for found in kinds if found.count]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action, PlanError
 from imgsync.render.gone_rows import render_gone
+from imgsync.render.left_work import describe_errors, describe_left
 from imgsync.render.mirror_sections import merge_names
 from imgsync.render.problems import Problem, make_problem, render_problems
 from imgsync.render.reasons import render_note
@@ -67,10 +68,10 @@ def _render_summary(report: Report, *, has_plan: bool) -> Iterator[str]:
     if report.count(Result.COPIED) or others or not (report.count(Result.FAILED) or remaining):
         yield _summarize_copies(report, others)
     if remaining:
-        yield f"Stopped ({sanitize_short(report.stopped) or 'an image failed'}): {remaining} left. Run it again to continue."
-    unplanned = "could not be planned, see above" if has_plan else "could not be planned"
-    counts = ((report.count(Result.FAILED), "failed"), (report.count(Result.REFUSED), "refused"), (len(report.errors), unplanned))
+        yield describe_left(report, f"{remaining} left")
+    counts = ((report.count(Result.FAILED), "failed"), (report.count(Result.REFUSED), "refused"))
     problems = [f"{count} {phrase}" for count, phrase in counts if count]
+    problems += describe_errors(report, "could not be planned, see above" if has_plan else "could not be planned")
     yield f"{', '.join(problems)}." if problems else "Nothing failed."
 
 

@@ -141,7 +141,8 @@ CHANGE_FIELDS: dict[str, Any] = {
     "reason": hostile,
 }
 changes = st.builds(Change, **CHANGE_FIELDS)
-errors = st.builds(PlanError, mirror=st.sampled_from(("a", "b")) | hostile, reference=hostile, message=hostile, hint=hostile, later=st.booleans())
+_flags = {"later": st.booleans(), "planned": st.booleans()}
+errors = st.builds(PlanError, mirror=st.sampled_from(("a", "b")) | hostile, reference=hostile, message=hostile, hint=hostile, **_flags)
 steps = st.builds(FilterStep, repository=hostile, step=hostile, left=st.integers(0, 99), dropped=st.lists(hostile, max_size=30).map(tuple))
 mirrors = st.builds(
     MirrorNotes,

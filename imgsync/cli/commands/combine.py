@@ -32,4 +32,5 @@ def command(outcomes: tuple[str, ...], output: str, plan_file: str, paths: tuple
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ)
     plan, covered = read_saved_plan(plan_file, config)
-    return run_combine(plan, covered, outcomes, common, output=output, files=ReportFiles(options["report"], options["metrics"], options["junit"]))
+    files = ReportFiles(options["report"], options["metrics"], options["junit"])
+    return run_combine(plan, covered, outcomes, common, plan_file=plan_file, output=output, files=files)

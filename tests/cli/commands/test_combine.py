@@ -96,12 +96,55 @@ def test_missing_shard_is_named_and_left(lab, shards):
     left = [one for one in ran.json["outcomes"] if one["result"] == "remaining"]
     assert 0 < len(left) < 4
     assert {one["error"] for one in left} == {"shard 2/2 has no outcome"}
-    assert [error["message"] for error in ran.json["errors"]] == [
-        "no outcome of shard 2/2 was given (run it again: imgsync apply --plan FILE --shard 2/2 --outcome FILE)"
-    ]
-    assert ran.json["notes"] == ["no outcome of shard 2/2 was given"]
-    assert "error: no outcome of shard 2/2 was given\n" in ran.stderr
+    hint = "run the shard, then combine again: imgsync apply --plan plan.json --shard 2/2 --outcome FILE"
+    assert {error["message"] for error in ran.json["errors"]} == {f"no outcome of shard 2/2 was given ({hint})"}
+    assert all(error["planned"] for error in ran.json["errors"])
+    # Once, with what to do.
+    assert ran.json["notes"] == []
+    assert "no outcome of shard" not in ran.stderr
     assert lab.run("apply", "-o", "json").json["summary"]["copied"] == len(left)
+
+
+def test_missing_shard_is_no_stop_and_no_planning_error(lab, shards):
+    """No image failed, and the plan is whole."""
+    names = shards("1/2")
+
+    shown = lab.run("combine", "--plan", "plan.json", *names).stdout
+
+    assert re.search(r"^\d left \(shard 2/2 has no outcome\)\.$", shown, re.MULTILINE), shown
+    assert "Stopped" not in shown
+    assert "planned" not in shown
+    assert re.search(r"^\d errors?\.$", shown, re.MULTILINE), shown
+
+
+def test_missing_shard_doubts_only_what_it_may_have_changed(lab, shards, state):
+    """A record that another run made since of the same digest stays confirmed."""
+    names = shards("1/2", "2/2")
+    combine(lab, *names)
+
+    combine(lab, names[0], code=1)
+
+    with state() as store:
+        assert [record.is_confirmed for record in store.iter_records()] == [True] * 4
+    lab.destination.forget()
+    assert lab.run("plan", "--detailed-exitcode").code == 0
+    assert lab.destination.seen == []
+
+
+def test_missing_shard_doubts_what_was_recorded_before_the_plan(lab, shards, state):
+    """The shard may have pushed what the plan says, or not."""
+    combine(lab, *shards("1/2", "2/2"))
+    for name in "abcd":
+        lab.push(name, "1", image((lab.name, name, "new"), layers=1))
+    names = shards("1/2", images=False)
+
+    combine(lab, *names, code=1)
+
+    with state() as store:
+        records = list(store.iter_records())
+    done = {one["destination"] for one in json.loads((lab.folder / names[0]).read_text())["outcomes"]}
+    assert {record.destination for record in records if record.is_confirmed} == done
+    assert 0 < len(done) < 4
 
 
 def test_missing_shard_without_work_is_named_too(lab, shards):
@@ -112,7 +155,7 @@ def test_missing_shard_without_work_is_named_too(lab, shards):
     ran = lab.run("combine", "--plan", "plan.json", *names)
 
     assert ran.code == 1
-    assert "error: no outcome of shard 5/5 was given\n" in ran.stderr
+    assert "error: no outcome of shard 5/5 was given; it has no changes, but must run to say so\n" in ran.stderr
     assert "note: no outcome of shard 5/5 was given" in ran.stdout
 
 
@@ -144,7 +187,8 @@ def test_outcomes_of_other_plans_are_refused(lab, shards):
 
         assert re.search(f"error: {says}", ran.stderr), ran.stderr
         assert ran.stdout == ""
-    assert combine(lab, names[0], names[0], names[1], code=1).stderr.startswith("error: out-1-2.json and out-1-2.json are both of shard 1/2")
+        assert "hint: " in ran.stderr
+    assert combine(lab, names[0], names[0], names[1], code=1).stderr == "error: out-1-2.json is given twice\nhint: name each file once\n"
     assert not (lab.folder / ".imgsync" / "state" / "cache.db").exists()
 
 
@@ -161,7 +205,10 @@ _FORGED = (
     (lambda one: first(one).update(result="deleted"), "is deleted, which a planned create cannot become"),
     (lambda one: first(one).update(action="delete"), "is copied by an action delete"),
     (lambda one: one["outcomes"].append(first(one)), "is there twice"),
-    (lambda one: one["blobs"][0].update(repository="evil.example/m/a"), "nothing is copied to evil.example/m/a"),
+    (lambda one: one["blobs"][0].update(repository="evil.example/m/a"), "shard 1/2 does not copy these blobs to evil.example/m/a"),
+    (lambda one: one["outcomes"].pop(), "is missing in it, although its exit code is 0"),
+    (lambda one: first(one).update(result="failed"), "is failed, although its exit code is 0"),
+    (lambda one: first(one).update(result="remaining"), "is remaining, although its exit code is 0"),
     (lambda one: one["shared"].append({"mirror": "evil"}), "it has no changes of a mirror evil"),
 )
 
@@ -216,6 +263,24 @@ def test_tag_that_another_run_pushed_meanwhile_stays_its_own(lab, shards, state)
         assert store.get(target) == copied
 
 
+@pytest.mark.row("GIT-12")
+@pytest.mark.parametrize("phase", ["1/2", "shared"])
+def test_blobs_of_another_shard_are_refused(lab, shards, phase):
+    """A shard knows its own repositories, and of the homes only the blobs that it copies there."""
+    names = shards("shared", "1/2", "2/2")
+    forged = names[0] if phase == "shared" else names[1]
+    repositories = {one["destination"].rpartition(":")[0] for one in json.loads((lab.folder / names[2]).read_text())["outcomes"]}
+
+    for repository in repositories:
+        edit(
+            lab, forged, lambda document, name=repository: document["blobs"].append({"repository": name, "found": {OTHER: 1}, "missing": []}), to="forged.json"
+        )
+        ran = combine(lab, *(("forged.json" if name == forged else name) for name in names), code=1)
+
+        assert f"shard {phase} does not copy these blobs to {repository}" in ran.stderr
+    assert not (lab.folder / ".imgsync" / "state" / "cache.db").exists()
+
+
 _DAMAGED = (
     lambda one: one.update(outcomes="x"),
     lambda one: one.update(exit_code=2),
@@ -247,7 +312,9 @@ def test_only_the_shared_phase_is_no_run(lab, shards):
     """The shards themselves are missing."""
     names = shards("shared")
 
-    assert "error: no outcome of a shard I/N was given, only of the phase `shared`" in combine(lab, *names, code=1).stderr
+    stderr = combine(lab, *names, code=1).stderr
+    assert "error: no outcome of a shard I/N was given, only of the phase `shared`" in stderr
+    assert "hint: run each shard: imgsync apply --plan plan.json --shard I/N --outcome FILE" in stderr
 
 
 def test_plan_without_content_cannot_be_divided(lab, shards):
