@@ -88,6 +88,11 @@ class Batch:
     workers: int = 1
     budget_seconds: float = 600.0
 
+    @property
+    def image_count(self) -> int:
+        """Return how many images are to be copied; none with shared blobs."""
+        return len(self.changes) if self.kind is BatchKind.CHANGES else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 class Fleet(Protocol):
     """Other machines that copy images for this run."""
 
+    def connect(self) -> None:
+        """Return once the others can be reached; raise an error if they cannot."""
+
     def run(self, plan: Plan, changes: Sequence[Change], deliver: Callable[[FinishedChange], None]) -> None:
         """Have *changes* copied; return when all ended, or after a stop."""
 

@@ -111,6 +111,9 @@ class _Run:
         spawn_later(max(0.0, closes - limits.elapsed_seconds), lambda: self._stop.close("the run's time is up", grace_seconds=cancels - closes))
 
     def _plan_and_submit(self) -> None:
+        if self._options.fleet is not None:
+            # Planning takes time, and pulls that are counted.
+            self._options.fleet.connect()
         early = None if self._options.needs_whole_plan else self._submit_early
         try:
             plan = self._make_plan(early)

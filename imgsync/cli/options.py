@@ -230,7 +230,8 @@ def worker_log_options(function: Function) -> Function:
     """Add the options of a worker's log."""
     for name, attributes in _RUN_OPTIONS:
         if name.startswith("--log"):
-            function = option(name, **attributes)(function)
+            shown = {"help": "Lowest level of the log on stderr. Default: info."} if name == "--log-level" else {}
+            function = option(name, **{**attributes, **shown})(function)
     return function
 
 

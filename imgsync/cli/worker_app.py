@@ -35,7 +35,7 @@ from imgsync.documents.json_stream import to_json
 from imgsync.errors import ConfigError, UsageError
 from imgsync.fleet.batch_consumer import WorkerPort
 from imgsync.fleet.batch_runner import BatchRunner, refuse_batch
-from imgsync.fleet.broker_login import REFUSED_HINT
+from imgsync.fleet.broker_login import REFUSED_HINT, UNREACHABLE_HINT
 from imgsync.fleet.celery_worker import make_worker_app
 from imgsync.fleet.check_batch import is_for
 from imgsync.fleet.queues import QueueNames
@@ -77,8 +77,15 @@ class Worker:
                 self._log_refused(RefusedReason.NOT_OURS, error.message)
                 return None
             answer = self._answer(batch, is_repeated=is_repeated or batch.attempt > 1)
-            self._find_log().info("batch.done", batch=batch.id, changes=len(batch.changes), seconds=answer.done.seconds, refused=answer.refused)
+            self._log_done(batch, answer)
             return _encode(get_redaction().clean_values(encode_answer(answer)))
+
+    def _log_done(self, batch: Batch, answer: Answer) -> None:
+        done = {"batch": batch.id, "changes": batch.image_count, "blobs": len(batch.blobs), "seconds": answer.done.seconds}
+        if answer.refused:
+            self._find_log().warning("batch.done", **done, refused=answer.refused)
+        else:
+            self._find_log().info("batch.done", **done, refused="")
 
     def refuse(self, reason: RefusedReason, detail: str) -> None:
         """Log a message that is not one of ours."""
@@ -92,8 +99,11 @@ class Worker:
 
     def shut_down(self) -> None:
         """End the running batch within the grace period."""
+        reason = f"no batch came for {format_duration(self._options['drain'])} (--drain)" if self._is_ending else "interrupted"
         self._is_ending = True
         if self._stop is None:
+            with self._command().scope(cleanup=False):
+                self._find_log().info("worker.stopping", reason=reason)
             return
         self._stop.request("the worker is ending", grace_seconds=self._options["grace"])
         with self._command().scope(cleanup=False):
@@ -108,10 +118,19 @@ class Worker:
             finally:
                 os._exit(CANCELLED_EXIT)
 
-    def lose(self, broker: str, reason: str) -> None:
+    def start(self, broker: str) -> None:
+        """Log that batches can come."""
+        with self._command().scope(cleanup=False):
+            self._find_log().info("worker.ready", broker=broker, queue=self._options["queue"])
+
+    def lose(self, broker: str, reason: str, was_connected: bool) -> None:
         """Log that the broker cannot be reached."""
         with self._command().scope(cleanup=False):
-            self._find_log().warning("broker.lost", broker=broker, reason=self._redaction.clean(reason)[:200])
+            log, reason = self._find_log(), self._redaction.clean(reason)[:200]
+            if was_connected:
+                log.warning("broker.lost", broker=broker, reason=reason)
+            else:
+                log.warning("broker.unreachable", broker=broker, reason=reason, hint=UNREACHABLE_HINT)
 
     def give_up(self, broker: str, reason: str) -> None:
         """Log that the broker refused this machine, and end the process."""
@@ -178,7 +197,8 @@ class Worker:
     def _open_session(self, key: tuple[str, int]) -> Session:
         earlier = self._session
         self.close()
-        common = CommonOptions(None, None, log_level=self._options["log_level"], log_format=self._options["log_format"], progress=False)
+        # On a terminal too: a worker shows nothing else.
+        common = CommonOptions(None, None, log_level=self._options["log_level"] or "info", log_format=self._options["log_format"], progress=False)
         self._open = contextlib.ExitStack()
         settings = share_settings(self.config, key[1])
         self._session = self._open.enter_context(open_session(settings, common, read_only=True, pushes=True, handles_signals=False))
@@ -211,7 +231,9 @@ def make_app() -> Any:
         login = find_broker(options["broker"], worker.config.registries.broker, is_argument=False)
     if options["drain"] is not None:
         call_every(_DRAIN_POLL_SECONDS, worker.end_when_idle)
-    port = WorkerPort(worker.carry_out, worker.refuse, worker.shut_down, worker.cut_short, worker.is_ending, worker.lose, worker.give_up, worker.wait)
+    port = WorkerPort(
+        worker.carry_out, worker.refuse, worker.shut_down, worker.cut_short, worker.is_ending, worker.lose, worker.give_up, worker.start, worker.wait
+    )
     return make_worker_app(login, QueueNames(options["queue"]), port)
 
 

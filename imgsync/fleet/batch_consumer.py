@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from imgsync.fleet.broker_login import CONNECT_SECONDS
 from imgsync.fleet.connect import REFUSALS, bound_waits
 from imgsync.fleet.message_key import MessageKey
 from imgsync.fleet.queues import QueueNames, declare_queues
+from imgsync.fleet.repeats import Repeats
 from imgsync.system.dataclass import dataclass
 
 TASK = "imgsync.batch"
@@ -48,8 +50,9 @@ class WorkerPort:
         shut_down: Called when the worker is to end: the running batch gets a grace period.
         cut_short: Ends the process at once.
         is_ending: Returns whether the worker is to end.
-        lose: Receives the broker's address and why it cannot be reached, once until it can.
-        give_up: Receives the same when to try again does not help; ends the process.
+        lose: Receives the broker's address, why it cannot be reached, and whether it was before; at growing intervals until it can.
+        give_up: Receives address and reason when to try again does not help; ends the process.
+        start: Receives the broker's address when the worker waits for batches.
         wait: Called when the queues are not there, and the worker may not declare them.
     """
 
@@ -58,8 +61,9 @@ class WorkerPort:
     shut_down: Callable[[], None]
     cut_short: Callable[[], None]
     is_ending: Callable[[], bool]
-    lose: Callable[[str, str], None]
+    lose: Callable[[str, str, bool], None]
     give_up: Callable[[str, str], None]
+    start: Callable[[str], None]
     wait: Callable[[], None]
 
 
@@ -74,7 +78,8 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take one batch at a time from the broker."""
         self.loop = _receive
-        self.is_lost = self.was_connected = False
+        self.was_connected = False
+        self.repeats = Repeats()
         super().__init__(*args, **{**kwargs, "initial_prefetch_count": 1})
 
     def connect(self) -> Any:
@@ -118,10 +123,11 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
     def _report(self, error: Exception) -> None:
         port: WorkerPort = self.app.imgsync_port
-        if not self.is_lost:
-            self.is_lost = True
-            is_final = isinstance(error, REFUSALS) and not self.was_connected
-            (port.give_up if is_final else port.lose)(self.conninfo.as_uri(), f"{type(error).__name__}: {error}")
+        broker, reason = self.conninfo.as_uri(), f"{type(error).__name__}: {error}"
+        if isinstance(error, REFUSALS) and not self.was_connected:
+            port.give_up(broker, reason)
+        elif self.repeats.is_due(time.monotonic()):
+            port.lose(broker, reason, self.was_connected)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what receives each message."""
@@ -184,7 +190,8 @@ def _receive(consumer: Any, connection: Any, task_consumer: Any, blueprint: Any,
     task_consumer.on_message = consumer.create_task_handler()
     task_consumer.consume()
     consumer.on_ready()
-    consumer.is_lost = False
+    consumer.repeats.end()
+    consumer.app.imgsync_port.start(consumer.conninfo.as_uri())
     try:
         while blueprint.state == RUN:
             state.maybe_shutdown()

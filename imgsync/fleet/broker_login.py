@@ -12,6 +12,7 @@ from imgsync.system.dataclass import dataclass
 HEARTBEAT_SECONDS = 4.0
 CONNECT_SECONDS = 10.0
 REFUSED_HINT = "compare `broker:` in registries.yaml with the broker's users, permissions and certificate"
+UNREACHABLE_HINT = "check the broker's address and that it runs; imgsync tries again until it answers"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ outlives restarts of the broker.
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +19,14 @@ from imgsync.apply.batch import MESSAGE_BYTES, Answer, Batch, RefusedReason
 from imgsync.apply.copy_change import FinishedChange
 from imgsync.apply.record_combined import RecordMaker
 from imgsync.apply.report import Outcome, Result, SharedCopies
-from imgsync.concurrency.greenlets import pause
 from imgsync.config.model import Config
-from imgsync.errors import UsageError
-from imgsync.fleet.broker_login import REFUSED_HINT
+from imgsync.errors import StoppedError, UsageError
 from imgsync.fleet.cut import Cutter
 from imgsync.fleet.dispatch import Accepted, Dispatch, RefusedMessageError
-from imgsync.fleet.link import BrokerLink, LockedQueueError, Message, OpenLink
+from imgsync.fleet.link import BrokerLink, Message, OpenLink
 from imgsync.fleet.make_batch import BatchMaker
+from imgsync.fleet.repeats import Repeats
+from imgsync.fleet.steady_link import SteadyLink
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Change, Plan
@@ -36,10 +35,7 @@ from imgsync.system.dataclass import dataclass
 
 _POLL_SECONDS = 0.25
 _COUNT_SECONDS = 5.0
-_RECONNECT_SECONDS = 1.0
-# As long as a broker may take to notice that an earlier coordinator is gone.
-_LOCK_SECONDS = 30.0
-_SILENT_SECONDS = 60.0
+_ALONE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class Coordinator:
             codec: Writes batches and reads answers.
             clean: Hides secrets in a text.
         """
-        self._link = link
+        self._line = SteadyLink(link, log=context.log, clean=clean)
         self._config = config
         self._context = context
         self._options = options
@@ -84,9 +80,7 @@ class Coordinator:
         self._window = options.window
         self._workers = 0
         self._counted_at = 0.0
-        self._alone_since = time.monotonic()
-        self._was_open = False
-        self._lost_at = -math.inf
+        self._alone = Repeats(after_seconds=_ALONE_SECONDS)
         self._purged: int | None = None
         self._unconfirmed: dict[int, Batch] = {}
         self._dispatch: Dispatch | None = None
@@ -95,27 +89,23 @@ class Coordinator:
         # What workers of earlier runs pushed, as they say.
         self._late: dict[Reference, str | None] = {}
 
+    def connect(self) -> None:
+        """
+        Return once the broker accepts a coordinator.
+
+        Raises:
+            UsageError: The broker refuses it, or another coordinator uses the queue.
+            StoppedError: The run ended before.
+        """
+        if not self._line.check(is_over=lambda: self._stop.is_closed):
+            raise StoppedError(f"stopped while waiting for {self._line.waits_for or 'the broker'}: {self._stop.reason}")
+
     def run(self, plan: Plan, changes: Sequence[Change], deliver: Callable[[FinishedChange], None]) -> None:
         """Have *changes* copied; return when all ended, or after a stop."""
         self._selected = frozenset(change.destination for change in changes)
         self._dispatch = self._make_dispatch(plan, self._selected)
         self._records = RecordMaker(plan, self._config, self._context)
-        locked_since: float | None = None
-        while not self._dispatch.is_done and not (self._stop.is_closed and not self._dispatch.out_count) and not self._stop.is_cancelled:
-            try:
-                with self._link.open() as link:
-                    locked_since, self._was_open, self._lost_at = None, True, -math.inf
-                    if self._serve(link, deliver):
-                        return
-            except LockedQueueError as error:
-                locked_since = locked_since or time.monotonic()
-                if time.monotonic() - locked_since > _LOCK_SECONDS:
-                    raise UsageError(f"another coordinator uses the queue {error}", hint="wait for it, or give this run another --queue") from error
-                pause(_RECONNECT_SECONDS)
-            except self._link.errors as error:
-                self._raise_if_refused(error)
-                self._note_lost(error)
-                pause(_RECONNECT_SECONDS)
+        self._line.serve(lambda link: self._serve(link, deliver), is_over=self._is_over)
 
     @property
     def shared(self) -> tuple[SharedCopies, ...]:
@@ -142,23 +132,11 @@ class Coordinator:
         maker = BatchMaker(run, plan, self._config, self._context, filled=partition.filled)
         return Dispatch(Cutter(partition, selected), maker, run=run)
 
-    def _raise_if_refused(self, error: Exception) -> None:
-        """
-        Return if another attempt may succeed after *error*.
-
-        Raises:
-            UsageError: The broker refused the first connection.
-        """
-        if isinstance(error, self._link.refusals) and not self._was_open:
-            reason = self._clean(str(error))[:300]
-            raise UsageError(f"{self._link.address}: {reason}", hint=REFUSED_HINT) from error
-
-    def _note_lost(self, error: Exception) -> None:
-        """Log that the broker is away: at once, then now and again."""
-        now = time.monotonic()
-        if now - self._lost_at > _SILENT_SECONDS:
-            self._lost_at = now
-            self._log.warning("broker.lost", broker=self._link.address, reason=self._clean(f"{type(error).__name__}: {error}")[:200])
+    def _is_over(self) -> bool:
+        """Return whether nothing is left to send or to wait for."""
+        dispatch = self._dispatch
+        assert dispatch is not None  # noqa: S101 - set by `run`
+        return dispatch.is_done or (self._stop.is_closed and not dispatch.out_count) or self._stop.is_cancelled
 
     def _serve(self, link: OpenLink, deliver: Callable[[FinishedChange], None]) -> bool:
         """Send and receive; return whether all is over."""
@@ -199,10 +177,9 @@ class Coordinator:
         self._counted_at = now
         self._workers, waiting = link.count_workers()
         if self._workers:
-            self._alone_since = now
-        elif now - self._alone_since > _SILENT_SECONDS:
-            self._log.warning("fleet.alone", broker=self._link.address, hint="start workers: imgsync worker --broker URL")
-            self._alone_since = now
+            self._alone.end()
+        elif self._alone.is_due(now):
+            self._log.warning("fleet.alone", broker=self._line.address, hint="start workers: imgsync worker --broker URL")
         if waiting and self._stop.is_closed:
             # A worker had begun them, and died since.
             self._purge(link)
@@ -289,7 +266,8 @@ class Coordinator:
     def _note(self, accepted: Accepted) -> None:
         answer = accepted.done
         assert answer is not None  # noqa: S101 - checked by the caller
-        done = {"batch": answer.batch, "worker": answer.worker, "changes": len(answer.done.outcomes), "seconds": answer.done.seconds}
+        part, seconds = accepted.part, answer.done.seconds
+        done = {"batch": answer.batch, "worker": answer.worker, "changes": part.image_count, "blobs": len(part.blobs), "seconds": seconds}
         if answer.refused:
             self._log.warning("batch.answered", **done, refused=answer.refused)
         else:

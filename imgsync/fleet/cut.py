@@ -36,6 +36,11 @@ class Part:
             return tuple({home.change.destination: home.change for home in self.blobs}.values())
         return tuple(change for _, changes in self.units for change in changes)
 
+    @property
+    def image_count(self) -> int:
+        """Return how many images are to be copied; none with shared blobs."""
+        return sum(len(changes) for _, changes in self.units)
+
 
 class Cutter:
     """Hands out the parts of a plan, one by one."""

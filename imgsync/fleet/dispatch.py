@@ -46,6 +46,7 @@ class Accepted:
     outcomes: tuple[Outcome, ...] = ()
     done: Answer | None = None
     blobs: tuple[FoundBlobs, ...] = ()
+    part: Part = Part()
 
 
 @dataclass(slots=True)
@@ -145,8 +146,8 @@ class Dispatch:
         del self._out[answer.batch]
         self._add(answer)
         if answer.refused and not out.part.blobs:
-            return Accepted(self._refuse(out.part, answer.refused), answer)
-        return Accepted(self._settle(out.part, outcomes), answer, answer.done.blobs)
+            return Accepted(self._refuse(out.part, answer), answer, part=out.part)
+        return Accepted(self._settle(out.part, outcomes), answer, answer.done.blobs, out.part)
 
     def accept_dead(self, run: str, number: int) -> Accepted:
         """
@@ -184,13 +185,14 @@ class Dispatch:
         self._cutter.give_back(part, {change.destination for change in left})
         return final
 
-    def _refuse(self, part: Part, reason: str) -> tuple[Outcome, ...]:
+    def _refuse(self, part: Part, answer: Answer) -> tuple[Outcome, ...]:
         """Send *part* to another worker, or fail if several refused it."""
         first = part.changes[0].destination
         self._refusals[first] += 1
         if self._refusals[first] < min(self._workers, _MOST_TRIES):
             self._cutter.give_back(part, {change.destination for change in part.changes})
             return ()
+        reason = f"worker {answer.worker} refused it: {answer.refused}"
         return tuple(Outcome(change, Result.FAILED, error=reason) for change in self._end(part))
 
     def _end(self, part: Part) -> tuple[Change, ...]:

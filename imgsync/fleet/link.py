@@ -70,14 +70,31 @@ class BrokerLink:
             Exception: One of `errors`.
         """
         with open_connection(self._connection) as connection:
-            channel = connection.channel()
-            try:
-                # It goes with the connection, however that ends.
-                channel.queue_declare(queue=self._names.lock, durable=False, exclusive=True, auto_delete=True)
-            except exceptions.ResourceLocked as error:
-                raise LockedQueueError(self._names.work) from error
-            declare_queues(channel, self._names)
+            self._lock(connection.channel())
             yield OpenLink(connection, self._names, self._key)
+
+    def check(self) -> None:
+        """
+        Return if a coordinator can use the broker now.
+
+        Raises:
+            LockedQueueError: Another coordinator uses it.
+            Exception: One of `errors`.
+        """
+        with open_connection(self._connection) as connection:
+            channel = connection.channel()
+            self._lock(channel)
+            # The broker may take a moment to release it with the connection.
+            channel.queue_delete(queue=self._names.lock)
+
+    def _lock(self, channel: Any) -> None:
+        """Take the lock, and declare the queues."""
+        try:
+            # It goes with the connection, however that ends.
+            channel.queue_declare(queue=self._names.lock, durable=False, exclusive=True, auto_delete=True)
+        except exceptions.ResourceLocked as error:
+            raise LockedQueueError(self._names.work) from error
+        declare_queues(channel, self._names)
 
 
 class OpenLink:

@@ -104,6 +104,7 @@ def test_broker_that_refuses_ends_the_run(fleet, trouble):
     assert done.code == 3, done.stderr
     assert {"authority": "certificate", "password": "Login was refused", "permissions": "imgsync.coordinator"}[trouble] in done.stderr
     assert "registries.yaml" in done.stderr
+    assert not fleet.lab.source.recorded(".*")
 
 
 def test_broker_that_refuses_ends_a_worker(fleet):

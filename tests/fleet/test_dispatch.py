@@ -194,6 +194,6 @@ def test_refused_batch_says_why():
 
     (failed,) = dispatch.accept(refused).outcomes
 
-    assert (failed.result, failed.error) == (Result.FAILED, "the batch was made for another declaration")
+    assert (failed.result, failed.error) == (Result.FAILED, "worker host:1 refused it: the batch was made for another declaration")
     assert dispatch.sums.refused == {"batch": 1}
     assert dispatch.is_done

@@ -43,6 +43,10 @@ def test_two_workers_send_what_one_process_sends(fleet):
     ended = fleet.end()
     assert [(one.code, one.stdout) for one in ended] == [(0, ""), (0, "")]
     assert all("Traceback" not in one.stderr for one in ended)
+    assert all(len(one.events("worker.ready")) == len(one.events("worker.stopping")) == 1 for one in ended)
+    sizes = {event["batch"]: (event["changes"], event["blobs"]) for one in ended for event in one.events("batch.done")}
+    assert {event["batch"]: (event["changes"], event["blobs"]) for event in done.events("batch.answered")} == sizes
+    assert sum(changes for changes, _ in sizes.values()) == 12
 
 
 @pytest.mark.row("GIT-16")

@@ -43,6 +43,7 @@ def test_worker_with_other_files_copies_nothing(fleet):
     assert done.code == 1
     assert "made for another declaration of the mirror 'a'" in done.stdout
     assert {event["level"] for event in done.events("batch.answered")} == {"warning"}
+    assert f":{fleet.workers[0].pid} refused it" in done.stdout
     assert fleet.metric("imgsync_fleet_refused_messages")['{reason="batch"}'] >= 1
     assert not fleet.lab.destination.recorded("(POST|PUT)")
     shutil.copytree(fleet.lab.folder / "mirrors.d", other / "mirrors.d", dirs_exist_ok=True)
