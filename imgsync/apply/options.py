@@ -19,7 +19,7 @@ class Fleet(Protocol):
     """Other machines that copy images for this run."""
 
     def connect(self) -> None:
-        """Return once the others can be reached; raise an error if they cannot."""
+        """Return once the others can be reached, or raise an error."""
 
     def run(self, plan: Plan, changes: Sequence[Change], deliver: Callable[[FinishedChange], None]) -> None:
         """Have *changes* copied; return when all ended, or after a stop."""

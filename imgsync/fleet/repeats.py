@@ -1,4 +1,4 @@
-"""When to log a state that lasts: seldom enough to read the rest."""
+"""Choose when to log a state that lasts."""
 
 from __future__ import annotations
 

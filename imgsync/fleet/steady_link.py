@@ -43,7 +43,10 @@ class SteadyLink:
 
     def check(self, *, is_over: Callable[[], bool]) -> bool:
         """
-        Try until the broker accepts a coordinator; return False if *is_over* came first.
+        Try until the broker accepts a coordinator.
+
+        Returns:
+            False if *is_over* came first.
 
         Raises:
             UsageError: The broker refuses it, or another coordinator uses the queue.
@@ -52,7 +55,9 @@ class SteadyLink:
 
     def serve(self, work: Callable[[OpenLink], bool], *, is_over: Callable[[], bool]) -> None:
         """
-        Have *work* done with an open link, again after each loss, until it returns True or *is_over*.
+        Have *work* done with an open link, again after each loss.
+
+        It ends when *work* returns True, or at *is_over*.
 
         Raises:
             UsageError: The broker refuses the first connection, or another coordinator uses the queue.
