@@ -8,7 +8,7 @@ import time
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.errors import UnknownHostError
-from imgsync.oci.http.wait_limit import TICK_SECONDS, WaitLimit
+from imgsync.oci.http.wait_limit import WaitLimit, await_event
 
 # Dozens of connections to one host are opened at the same time.
 _KEEP_SECONDS = 30.0
@@ -71,11 +71,10 @@ class Resolver:
             lookup = self._lookups.get((host, port))
             if lookup is None or lookup.is_stale(arrived):
                 lookup = self._lookups[host, port] = _Lookup(host, port)
-        while not lookup.done.wait(TICK_SECONDS):
-            try:
-                limit.raise_if_over()
-            except TimeoutError as error:
-                raise httpx.ConnectTimeout(f"{host} was not resolved in time") from error
+        try:
+            await_event(lookup.done, limit.raise_if_over)
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(f"{host} was not resolved in time") from error
         if lookup.error is not None:
             # A new error for each caller: one that is raised again and again collects tracebacks.
             raise type(lookup.error)(str(lookup.error))

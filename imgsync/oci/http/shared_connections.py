@@ -18,7 +18,7 @@ from imgsync.oci.http.nested_tls import NestedTlsStream
 from imgsync.oci.http.request import Request
 from imgsync.oci.http.stream import Stream
 from imgsync.oci.http.url import Origin
-from imgsync.oci.http.wait_limit import TICK_SECONDS, never_end
+from imgsync.oci.http.wait_limit import await_event, never_end
 from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -241,6 +241,5 @@ def _exchange(link: Link, request: Request) -> httpx.Response:
 
 def _wait(opening: _Opening, request: Request) -> bool:
     """Wait for another caller's connection; return whether it opened."""
-    while not opening.done.wait(TICK_SECONDS):
-        request.check()
+    await_event(opening.done, request.check)
     return not opening.has_failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -43,6 +44,19 @@ class WaitLimit:
         self.check()
         if time.monotonic() >= self.ends:
             raise TimeoutError("the time is over")
+
+
+def await_event(event: threading.Event, check: Callable[[], None]) -> None:
+    """
+    Return once *event* is set.
+
+    *check* is called about four times a second; an error that it raises ends the wait.
+    """
+    # Looks before it waits. Who waits for an event that is set, but still notifies others (gevent#1520), waits too, and is forgotten once the ticks
+    # of the others end.
+    while not event.is_set():
+        if not event.wait(TICK_SECONDS):
+            check()
 
 
 def limit_wait(seconds: float, check: Callable[[], None]) -> WaitLimit:
