@@ -31,6 +31,7 @@ from imgsync.plan.shards import Partition
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_timestamp
 
+_FORMS = "--shard takes I/N with I from 1 to N, `auto` in a CI job that has a number, or `shared`"
 _NO_END = "the shard was killed before it ended"
 
 
@@ -73,7 +74,7 @@ def _parse(text: str) -> Shard:
     try:
         return parse_shard(text, os.environ)
     except ValueError as error:
-        raise UsageError(str(error), hint="see docs/how-to/shards.md") from error
+        raise UsageError(str(error), hint=_FORMS) from error
 
 
 class ShardRun:

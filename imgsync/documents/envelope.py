@@ -72,9 +72,11 @@ def _recognize_page(data: bytes) -> str:
     return next((page for begin, page in _PAGES if head.startswith(begin)), "")
 
 
-def check_format(document: Mapping[str, Any], expected: str, *, name: str) -> None:
+def check_format(document: Mapping[str, Any], expected: str, *, name: str, hint: str = "name a plan saved by `imgsync plan --out FILE`") -> None:
     """
     Return if *document* has the *expected* format.
+
+    *hint* says what to give instead of a document of another kind.
 
     Raises:
         UsageError: It has no format, another one, or another version.
@@ -89,7 +91,7 @@ def check_format(document: Mapping[str, Any], expected: str, *, name: str) -> No
         raise UsageError(
             f"{name} has another version, {found}; this imgsync reads {expected}", hint="use the version of imgsync that made it, or make it again"
         )
-    raise UsageError(f"{name} is {found}, not {expected}", hint="name a plan saved by `imgsync plan --out FILE`")
+    raise UsageError(f"{name} is {found}, not {expected}", hint=hint)
 
 
 @contextlib.contextmanager

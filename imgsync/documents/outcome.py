@@ -24,6 +24,7 @@ from imgsync.text.units import parse_timestamp
 FORMAT = "imgsync.outcome/v1"
 EXIT_CODES = (0, 1, 3, 70, 75, 130)
 _AGAIN = "run the shard again: imgsync apply --plan FILE --shard I/N --outcome FILE"
+_OTHER_KIND = "give what `imgsync apply --shard I/N --outcome FILE` wrote; the plan is given with --plan"
 _SIDES = ("source", "destination")
 
 
@@ -58,7 +59,7 @@ def decode_shard_outcome(document: Mapping[str, Any], *, name: str) -> ShardOutc
     Raises:
         UsageError: It is not an outcome, is damaged, or another version of imgsync wrote it.
     """
-    check_format(document, FORMAT, name=name)
+    check_format(document, FORMAT, name=name, hint=_OTHER_KIND)
     with name_damage("outcome", name=name, hint=_AGAIN):
         entries = decode_field(document, "outcomes", tuple[dict[str, Any], ...])
         done = ShardOutcome(

@@ -128,19 +128,36 @@ def _make_row(change: Change, prefix: str, shared: Sequence[str], *, word: str, 
 
 
 def _render_summary(plan: Plan) -> Iterator[str]:
+    if plan.part:
+        yield from _summarize_part(plan)
+        return
     spent = ", ".join([*format_requests(plan), format_duration(plan.seconds)])
     kept = plan.counts["keep"]
-    if plan.part and not plan.pending:
-        yield f"Plan {plan.id}, {plan.part}: {format_bytes(plan.transfer_bytes)} to transfer."
-        return
     if is_unchanged(plan):
         gone = f", {len(plan.gone)} gone at the source" if plan.gone else ""
         yield f"No changes. {format_count(kept, 'tag')} up to date{gone} ({spent})."
         return
-    title = f"Plan {plan.id}, {plan.part}" if plan.part else f"Plan {plan.id}"
-    yield f"{title}: {', '.join([*format_counts(plan), f'{kept} up to date'])}."
-    transfer = f"Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). " if plan.copies else ""
-    yield f"  {transfer}Planning took {spent}."
+    yield f"Plan {plan.id}: {_describe_counts(plan)}."
+    yield f"  {f'{_describe_transfer(plan)} ' if plan.copies else ''}Planning took {spent}."
     if apply_requests := format_apply_requests(plan):
         yield f"  Apply needs at most {', '.join(apply_requests)}."
     yield from (f"  {sanitize_short(cost.registry)} limits pulls: {format_pulls(cost)}." for cost in plan.pulls)
+
+
+def _summarize_part(plan: Plan) -> Iterator[str]:
+    """Yield the summary of a part of a saved plan."""
+    # Another job planned: how long that took says nothing about this one.
+    if not plan.changes:
+        yield f"Plan {plan.id}, {plan.part}: {format_bytes(plan.transfer_bytes)} to transfer."
+        return
+    yield f"Plan {plan.id}, {plan.part}: {_describe_counts(plan)}."
+    if plan.copies:
+        yield f"  {_describe_transfer(plan)}"
+
+
+def _describe_counts(plan: Plan) -> str:
+    return ", ".join([*format_counts(plan), f"{plan.counts['keep']} up to date"])
+
+
+def _describe_transfer(plan: Plan) -> str:
+    return f"Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry)."

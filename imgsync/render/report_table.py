@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from imgsync.apply.report import Outcome, Report, Result
+from imgsync.apply.report import Outcome, Report, Result, SharedCopies
 from imgsync.plan.model import Action, PlanError
 from imgsync.render.gone_rows import render_gone
 from imgsync.render.left_work import describe_errors, describe_left
@@ -79,10 +79,13 @@ def _summarize_copies(report: Report, others: Sequence[str]) -> str:
     """Return what was copied, and what needed no copy."""
     copied = [outcome for outcome in report.outcomes if outcome.result is Result.COPIED]
     incomplete = _format_sent([outcome for outcome in report.outcomes if outcome.result is not Result.COPIED and outcome.blobs_copied])
-    sent = [f"{format_count(len(copied), 'image')} ({_format_sent(copied)})"] if copied else []
-    shared = sum(one.blobs_copied for one in report.shared)
-    sent += [f"{format_count(shared, 'shared blob')} ({format_bytes(sum(one.bytes_copied for one in report.shared))})"] if shared else []
-    what = " and ".join(sent) or "nothing"
+    shared = [one for one in report.shared if one.blobs_copied]
+    what = "nothing"
+    if copied:
+        # Shards copy the blobs that several images need apart from the images.
+        what = f"{format_count(len(copied), 'image')} ({_format_sent([*copied, *shared])})"
+    elif shared:
+        what = f"{format_count(sum(one.blobs_copied for one in shared), 'shared blob')} ({format_bytes(sum(one.bytes_copied for one in shared))})"
     mounted, present = report.total("blobs_mounted"), report.total("blobs_present")
     blobs = [f"{format_count(mounted, 'blob')} mounted"] if mounted else []
     blobs += [f"{format_count(present, 'blob')} already at the destination"] if present else []
@@ -91,7 +94,7 @@ def _summarize_copies(report: Report, others: Sequence[str]) -> str:
     return "; ".join(filter(None, (*parts, ", ".join([*kept, *others])))) + "."
 
 
-def _format_sent(outcomes: Sequence[Outcome]) -> str:
+def _format_sent(outcomes: Sequence[Outcome | SharedCopies]) -> str:
     """Return how much the copies of *outcomes* sent, "" without one."""
     if not outcomes:
         return ""

@@ -133,6 +133,8 @@ def test_parts_are_printed_as_what_they_are(bench):
         for which, text in (("1/2", first), ("2/2", second))
     ]
     assert sorted(created) == [1, 2]
+    # Planning was another job.
+    assert "Planning took" not in first + second
     fits = Draft202012Validator(json.loads(read_schema("outcome")), format_checker=FormatChecker())
     for which in ("shared", "1/2", "2/2"):
         fits.validate(work.outcome(which))
@@ -148,9 +150,12 @@ def test_shard_that_ran_before_copies_nothing_again(bench):
     assert work.shard("1/1").code == 0
     work.forget()
 
-    assert work.shard("1/1").code == 0
+    again = work.shard("1/1")
 
+    assert again.code == 0
     assert work.cost() == Cost(0, 0)
+    assert re.search(r"^Plan \w{8}, shard 1/1: 0 to create, 0 to update, 4 up to date\.$", again.stdout, re.MULTILINE)
+    assert "to transfer" not in again.stdout
     assert {(one["result"], one["reason"]) for one in work.outcome("1/1")["outcomes"]} == {("kept", "applied since the plan was made")}
     assert work.lab.run("combine", "--plan", "plan.json", "out-1-1.json").code == 0
     assert work.lab.run("plan", "--detailed-exitcode").code == 0
@@ -432,4 +437,6 @@ def test_wrong_options_of_a_shard_are_usage_errors(bench):
         ran = work.lab.run("apply", *arguments)
         assert (ran.code, ran.stdout) == (3, "")
         assert f"error: {says}" in ran.stderr
+        assert "hint: " in ran.stderr
+        assert "docs/" not in ran.stderr
     assert work.lab.destination.seen == []

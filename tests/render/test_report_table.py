@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from imgsync.apply.report import Outcome, Report, Result
+from imgsync.apply.report import Outcome, Report, Result, SharedCopies
 from imgsync.documents.json_stream import to_json
 from imgsync.documents.report import encode_report
 from imgsync.plan.model import Action, Change, PlanError
@@ -16,6 +16,15 @@ DIGEST = "sha256:" + "a" * 64
 
 def change(action: Action = Action.CREATE, tag: str = "1", *, destination: str = "r.io/m/app", reason: str = "not at the destination") -> Change:
     return Change(action, "a", reference(f"s.io/app:{tag}"), DIGEST, reference(f"{destination}:{tag}"), None, "x/y", 1 << 20, reason)
+
+
+def test_shared_blobs_are_those_of_the_images():
+    """An image whose blobs came from the phase `shared` is not one without content."""
+    mounted = Outcome(change(), Result.COPIED, digest=DIGEST, blobs_mounted=2)
+    shared = (SharedCopies("a", 7, 2),)
+
+    assert "Copied 1 image (2 blobs, 7 B) in " in render_report_table(Report("abcd1234", (mounted,), shared=shared))
+    assert "Copied 2 shared blobs (7 B) in " in render_report_table(Report("abcd1234", (), shared=shared))
 
 
 def test_report_lists_failures_and_remaining_work():

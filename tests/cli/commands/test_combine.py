@@ -308,6 +308,15 @@ def test_damaged_outcome_is_refused_by_its_name(lab, shards):
         assert "error: forged.json is damaged: not a complete outcome (" in ran.stderr
 
 
+def test_plan_among_the_outcomes_is_named_as_one(lab, shards):
+    """With what to give instead."""
+    names = shards("1/2", "2/2")
+
+    stderr = combine(lab, "plan.json", *names, code=3).stderr
+
+    assert stderr.startswith("error: plan.json is imgsync.plan/v1, not imgsync.outcome/v1\nhint: give what `imgsync apply --shard I/N --outcome FILE` wrote; ")
+
+
 def test_only_the_shared_phase_is_no_run(lab, shards):
     """The shards themselves are missing."""
     names = shards("shared")
