@@ -18,7 +18,7 @@ from imgsync.concurrency.stop import Stop
 from imgsync.documents.answer import decode_answer, encode_answer
 from imgsync.documents.batch import decode_batch, encode_batch
 from imgsync.errors import StateError
-from imgsync.fleet import steady_link
+from imgsync.fleet import coordinator, steady_link
 from imgsync.fleet.coordinator import Codec, Coordinator, FleetOptions
 from imgsync.fleet.link import Message
 from imgsync.plan.content import PlanContent, SharedBlob
@@ -128,6 +128,17 @@ def test_broker_that_is_away_is_logged_once(monkeypatch):
     assert len(finished) == 2
     assert log.events.count("broker.unreachable") == 1
     assert "broker.lost" not in log.events
+
+
+def test_missing_workers_are_logged(monkeypatch):
+    """With a hint, once they were missing for some seconds."""
+    monkeypatch.setattr(coordinator, "_ALONE_SECONDS", 0.0)
+    link, log = _Link(result=Result.COPIED, digest=DIGEST), Log()
+    monkeypatch.setattr(link, "count_workers", lambda: (0, 0))
+
+    _run(_changes(), link, _State(), log)
+
+    assert log.events.count("fleet.alone") == 1
 
 
 @pytest.mark.row("GIT-14")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.rabbitmq import read_permissions
 from tests.test_docs import check
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "many-machines.md").read_text(encoding="utf-8")
@@ -36,6 +38,13 @@ def test_containers_run_valid_commands(monkeypatch):
     for words in found:
         check([str(word) for word in words])
         assert words[words.index("--grace") + 1] == "45s"
+
+
+def test_commands_give_the_permissions_of_the_table():
+    """For both users, in the order configure, write, read."""
+    lines = [shlex.split(line) for line in re.findall(r"^\$ (rabbitmqctl set_permissions .*)$", _PAGE, re.MULTILINE)]
+
+    assert {words[4]: words[5:] for words in lines} == {user: list(some.values()) for user, some in read_permissions().items()}
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "CronJob"])
