@@ -1,8 +1,8 @@
 """
 Cut a plan into batches.
 
-Shared blobs first, each once to its home. Then units of repositories, the largest first: a unit is never in two batches at a time, since two workers
-would race for its referrers' tags. Pure: no I/O.
+Shared blobs first, each once to its home. Then units of repositories, the one with the most work first. A unit is never in two batches at a time, since two
+workers would race for its referrers' tags. Pure: no I/O.
 """
 
 from __future__ import annotations

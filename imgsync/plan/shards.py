@@ -2,7 +2,7 @@
 Divide a plan into shards.
 
 Two phases. `shared`: blobs that several repositories need, each once, to its home: one of these repositories, from which the others mount it.
-Then units: repositories that stay together, because they share a source repository or a destination repository, largest first. A shard copies
+Then units: repositories that stay together, because they share a source repository or a destination repository, most work first. A shard copies
 its part of the shared blobs before its units, so the first phase may be a job of its own or none.
 
 Which shard a change or a blob belongs to depends on the saved plan alone. Pure: no I/O.
@@ -110,7 +110,7 @@ class Partition:
 
     @cached_property
     def units(self) -> tuple[tuple[Change, ...], ...]:
-        """The copies that stay together, the largest unit first."""
+        """The copies that stay together, the unit with the most work first."""
         found: dict[str, list[Change]] = {}
         for change in self._plan.copies:
             found.setdefault(self._units[_name_destination(change)], []).append(change)
