@@ -179,7 +179,8 @@ class Http2Server:
         self.errors: list[BaseException] = []
         self.origin = ("https", "127.0.0.1", self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
 
     @property
     def host(self) -> str:
@@ -188,18 +189,24 @@ class Http2Server:
 
     def close(self) -> None:
         """Close everything; raise what a script raised."""
-        self._listener.close()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        # OpenSSL keeps the number of a descriptor. A thread that still read would take the bytes of the next file with that number.
+        self._threads[0].join(_PATIENCE_SECONDS)
         for connection in self._open:
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(_PATIENCE_SECONDS)
+        self._listener.close()
         assert not self.errors, self.errors
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                self._threads.append(threading.Thread(target=self._serve, args=(connection,), daemon=True))
+                self._threads[-1].start()
 
     def _serve(self, plain: socket.socket) -> None:
         plain.settimeout(_PATIENCE_SECONDS)
