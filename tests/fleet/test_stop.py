@@ -17,13 +17,7 @@ pytestmark = pytest.mark.timeout(400)
 @pytest.fixture
 def busy(fleet):
     """A fleet of one worker, whose first image is held at a layer; the coordinator, and what holds."""
-    fleet.push(2, base=0)
-    fleet.declare()
-    held = fleet.lab.source.add(Hold(), method="GET", target="/blobs/")
-    fleet.start_workers(1)
-    running = fleet.lab.start("apply", *fleet.options, "--grace", "10m")
-    held.reached(90)
-    return fleet, running, held
+    return fleet, *_start_busy(fleet, grace="10m")
 
 
 def test_busy_worker_answers_before_it_ends(busy):
@@ -89,12 +83,7 @@ def test_second_signal_ends_a_coordinator_at_once(busy):
 
 def test_worker_that_does_not_end_in_time_is_not_awaited(fleet):
     """The coordinator exits with 75 after its grace period."""
-    fleet.push(2, base=0)
-    fleet.declare()
-    held = fleet.lab.source.add(Hold(), method="GET", target="/blobs/")
-    fleet.start_workers(1)
-    running = fleet.lab.start("apply", *fleet.options, "--grace", "0s")
-    held.reached(90)
+    running, held = _start_busy(fleet, grace="0s")
     running.send_signal(signal.SIGTERM)
 
     ended = finish(running, timeout=120)
@@ -102,6 +91,17 @@ def test_worker_that_does_not_end_in_time_is_not_awaited(fleet):
     held.release()
     assert ended.code == 75, ended.stderr
     _assert_continues(fleet)
+
+
+def _start_busy(fleet, *, grace: str):
+    """Start one worker and a coordinator; return it, and what holds the first image at a layer."""
+    fleet.push(2, base=0)
+    fleet.declare()
+    held = fleet.lab.source.add(Hold(), method="GET", target="/blobs/")
+    fleet.start_workers(1)
+    running = fleet.lab.start("apply", *fleet.options, "--grace", grace)
+    held.reached(90)
+    return running, held
 
 
 def _assert_continues(fleet) -> None:

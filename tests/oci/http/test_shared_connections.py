@@ -77,6 +77,14 @@ def serve(peer: Peer) -> None:
     peer.serve(lambda asked: asked.path.encode() + asked.body)
 
 
+def answer_once(peer: Peer, sent: bytes) -> None:
+    """Answer one request with *sent*, and keep the connection open."""
+    peer.read_request()
+    peer.send(sent)
+    while True:
+        peer.receive()
+
+
 def test_callers_share_one_connection(serving):
     """Each gets its own answer, whatever the order in which the server sends them."""
 
@@ -323,14 +331,7 @@ RESPONSES = {
 @pytest.mark.parametrize("sent", RESPONSES.values(), ids=RESPONSES.keys())
 def test_malformed_response_is_an_error(sent, serving):
     """A response that is incomplete or not allowed is never used."""
-
-    def script(peer: Peer) -> None:
-        peer.read_request()
-        peer.send(sent)
-        while True:
-            peer.receive()
-
-    clients = serving(script)
+    clients = serving(lambda peer: answer_once(peer, sent))
 
     with pytest.raises(httpx.RemoteProtocolError):
         body_of(clients.send())
@@ -352,14 +353,7 @@ def test_malformed_response_is_an_error(sent, serving):
 )
 def test_bodies_are_read_in_every_framing(sent, serving):
     """As the specification allows them."""
-
-    def script(peer: Peer) -> None:
-        peer.read_request()
-        peer.send(sent)
-        while True:
-            peer.receive()
-
-    clients = serving(script)
+    clients = serving(lambda peer: answer_once(peer, sent))
 
     assert body_of(clients.send()) == b"abcde"
     assert clients.unusable == []
