@@ -196,16 +196,15 @@ class ClientFactory:
             own.append(origin_of(endpoint.token_server)[1:])
         own += [origin_of(f"{scheme}://{name}")[1:] for name in endpoint.also_known_as for scheme in ("https", "http")]
         own += [(host, own[0][1]) for host, _ in own[1:]] if endpoint.also_known_as else []
-        self._proxy = None if endpoint.proxy is None else parse_proxy(endpoint.proxy)
-        self._guard = SsrfGuard(own, resolver=endpoint.resolver, proxy=None if self._proxy is None else self._proxy.origin[1:])
-        self._find_context = endpoint.tls_context
+        proxy = None if endpoint.proxy is None else parse_proxy(endpoint.proxy)
+        guard = SsrfGuard(own, resolver=endpoint.resolver, proxy=None if proxy is None else proxy.origin[1:])
         self._on_warning = on_warning
-        connector = Connector(self._find_context, self._guard, self._proxy)
-        self._shared = SharedConnections(connector, self._warn) if endpoint.http2 else None
+        self._connector = Connector(endpoint.tls_context, guard, proxy)
+        self._shared = SharedConnections(self._connector, self._warn) if endpoint.http2 else None
 
     def __call__(self) -> HttpClient:
         """Return a new client."""
-        return HttpClient(self._find_context, self._guard, self._proxy, self._shared)
+        return HttpClient(self._connector, self._shared)
 
     def close(self) -> None:
         """Close the shared connections."""

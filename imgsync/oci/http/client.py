@@ -13,11 +13,9 @@ from functools import partial
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.connection import Connection
-from imgsync.oci.http.connector import Connector, FindContext
-from imgsync.oci.http.proxy import Proxy
+from imgsync.oci.http.connector import Connector
 from imgsync.oci.http.request import PrefetchedBody, Request
 from imgsync.oci.http.shared_connections import SharedConnections
-from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.stream import Stream
 from imgsync.oci.http.timed_socket import TimedSocket
 from imgsync.oci.http.url import Origin
@@ -32,15 +30,14 @@ class HttpClient:
     It sends one request at a time.
     """
 
-    def __init__(self, find_context: FindContext, guard: SsrfGuard, proxy: Proxy | None = None, shared: SharedConnections | None = None) -> None:
+    def __init__(self, connector: Connector, shared: SharedConnections | None = None) -> None:
         """
-        Connect through *guard*, and *proxy* if there is one.
+        Connect by *connector*.
 
-        *find_context* is called with the origin of a server once TLS is needed. *shared* has the HTTP/2 connections of all clients; without it,
-        only HTTP/1.1 is used.
+        *shared* has the HTTP/2 connections of all clients; without it, only HTTP/1.1 is used.
         """
-        self._connector = Connector(find_context, guard, proxy)
-        self._proxy = proxy
+        self._connector = connector
+        self._proxy = connector.proxy
         self._shared = shared
         self._connections: dict[Origin, Connection] = {}
 

@@ -15,6 +15,7 @@ from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.stream import PlainStream, Stream, TlsStream
 from imgsync.oci.http.timed_socket import TimedSocket
 from imgsync.oci.http.tls import offer_http2
+from imgsync.oci.http.tls_sessions import TlsSessions
 from imgsync.oci.http.url import Origin
 from imgsync.oci.http.wait_limit import WaitLimit, limit_wait, never_end
 
@@ -25,13 +26,18 @@ _HTTPS_PORT = 443
 
 
 class Connector:
-    """Opens the connections of one client."""
+    """Opens the connections of one endpoint."""
 
     def __init__(self, find_context: FindContext, guard: SsrfGuard, proxy: Proxy | None = None) -> None:
-        """Connect through *guard*, which knows the address of *proxy*."""
+        """
+        Connect through *guard*, which knows the address of *proxy*.
+
+        *find_context* is called with the origin of a server once TLS is needed.
+        """
+        self.proxy = proxy
         self._find_context = find_context
         self._guard = guard
-        self._proxy = proxy
+        self._sessions = TlsSessions()
 
     def open(self, origin: Origin, *, connect_seconds: float, timeout_seconds: float, check: Callable[[], None] = never_end) -> Connection:
         """
@@ -60,10 +66,10 @@ class Connector:
         """
         stream: Stream = PlainStream(self._connect(origin, connect_seconds, check))
         try:
-            if self._proxy is not None and self._proxy.origin[0] == "https":
-                stream = self._encrypt_to_proxy(self._proxy, stream, limit_wait(connect_seconds, check))
-            if self._proxy is not None and origin[0] == "https":
-                stream = self._proxy.open_tunnel(stream, origin, limit_wait(timeout_seconds, check))
+            if self.proxy is not None and self.proxy.origin[0] == "https":
+                stream = self._encrypt_to_proxy(self.proxy, stream, limit_wait(connect_seconds, check))
+            if self.proxy is not None and origin[0] == "https":
+                stream = self.proxy.open_tunnel(stream, origin, limit_wait(timeout_seconds, check))
             if origin[0] == "https":
                 stream = self._encrypt(stream, origin, limit_wait(connect_seconds, check), offers_http2=offers_http2)
         except BaseException:
@@ -77,10 +83,10 @@ class Connector:
         except ForbiddenAddressError:
             raise
         except httpx.TransportError as error:
-            if self._proxy is None:
+            if self.proxy is None:
                 raise
             kind = UnknownProxyError if isinstance(error, UnknownHostError) else ProxyUnreachableError
-            raise kind(f"{self._proxy.name}: {error}") from error
+            raise kind(f"{self.proxy.name}: {error}") from error
 
     def _encrypt_to_proxy(self, proxy: Proxy, stream: Stream, limit: WaitLimit) -> Stream:
         try:
@@ -96,11 +102,12 @@ class Connector:
         context = self._find_context(origin)
         offer_http2(context, offers=offers_http2)
         encrypted: TlsStream | NestedTlsStream
+        session = self._sessions.find(context, origin)
         try:
             if isinstance(stream, PlainStream) and not offers_http2:
-                encrypted = TlsStream(stream.socket, context, host)
+                encrypted = TlsStream(stream.socket, context, host, session)
             else:
-                encrypted = NestedTlsStream(stream, context, host)
+                encrypted = NestedTlsStream(stream, context, host, session)
             try:
                 encrypted.shake_hands(limit)
             except BaseException:
@@ -112,4 +119,5 @@ class Connector:
             shown = f"[{host}]" if ":" in host else host
             reason = error.strerror if isinstance(error, ConnectionError) else str(error)
             raise HandshakeError(f"{shown}:{port}: {reason}", shown if port == _HTTPS_PORT else f"{shown}:{port}") from error
+        self._sessions.keep(context, origin, encrypted)
         return encrypted

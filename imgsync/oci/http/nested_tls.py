@@ -24,12 +24,12 @@ class NestedTlsStream:
 
     is_encrypted = True
 
-    def __init__(self, outer: Stream, context: ssl.SSLContext, host: str) -> None:
-        """Take over *outer*; call `shake_hands` before all else."""
+    def __init__(self, outer: Stream, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None = None) -> None:
+        """Take over *outer*; call `shake_hands` first, which may resume *session*."""
         self._outer = outer
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host, session=session)
         self._unsent = b""
 
     def shake_hands(self, limit: WaitLimit) -> None:
@@ -40,13 +40,13 @@ class NestedTlsStream:
             TimeoutError: It took longer than *limit*.
             ssl.SSLError: The server is not trusted, or does not speak TLS.
         """
-        repeat(partial(self._run, self._tls.do_handshake), limit)
+        repeat(partial(self._run, self.tls.do_handshake), limit)
         repeat(self._flush, limit)
 
     def receive(self, size: int) -> bytes:
         """Return up to *size* bytes; none at the end."""
         try:
-            return self._run(partial(self._tls.read, size))
+            return self._run(partial(self.tls.read, size))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
 
@@ -54,7 +54,7 @@ class NestedTlsStream:
         """Return how many bytes of *data* were taken."""
         # What an earlier call took goes out first, so memory stays bounded.
         self._flush()
-        taken = self._tls.write(data)
+        taken = self.tls.write(data)
         # The bytes are taken; the next call sends the rest.
         with suppress(TimeoutError):
             self._flush()
@@ -62,7 +62,7 @@ class NestedTlsStream:
 
     def has_input(self) -> bool:
         """Return whether bytes, an end or an error wait to be read."""
-        return bool(self._incoming.pending or self._tls.pending()) or self._outer.has_input()
+        return bool(self._incoming.pending or self.tls.pending()) or self._outer.has_input()
 
     def discard_input(self) -> bool:
         """Read TLS messages; return whether anything else waits to be read."""
@@ -79,11 +79,11 @@ class NestedTlsStream:
     @property
     def protocol(self) -> str:
         """Return the protocol that the server chose, "" if it chose none."""
-        return self._tls.selected_alpn_protocol() or ""
+        return self.tls.selected_alpn_protocol() or ""
 
     def make_duplex(self) -> DuplexTls:
         """Return the same stream for a reading and a writing thread."""
-        return DuplexTls(self._outer, self._tls, self._incoming, self._outgoing)
+        return DuplexTls(self._outer, self.tls, self._incoming, self._outgoing)
 
     def close(self) -> None:
         """Close the stream below."""

@@ -84,11 +84,16 @@ class TlsStream:
 
     is_encrypted = True
 
-    def __init__(self, connected: socket.socket, context: ssl.SSLContext, host: str) -> None:
-        """Take over *connected*; call `shake_hands` before all else."""
-        self.socket = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+    def __init__(self, connected: socket.socket, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None = None) -> None:
+        """Take over *connected*; call `shake_hands` first, which may resume *session*."""
+        self.socket = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False, session=session)
         self.socket.settimeout(0)
         self._awaits_answer = False
+
+    @property
+    def tls(self) -> ssl.SSLSocket:
+        """Return the TLS connection."""
+        return self.socket
 
     def shake_hands(self, limit: WaitLimit) -> None:
         """

@@ -19,6 +19,7 @@ import trustme
 
 from imgsync.oci.http import connection as connection_module
 from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.connector import Connector
 from imgsync.oci.http.errors import HeadTooLargeError
 from imgsync.oci.http.request import BODY_UNSENT, Request
 from imgsync.oci.http.ssrf_guard import SsrfGuard
@@ -90,7 +91,7 @@ def serving() -> Iterator[Callable[..., tuple[Server, HttpClient]]]:
 
         def start(*make: Callable[[Server], Script], tls: ssl.SSLContext | None = None, trust: ssl.SSLContext | None = None) -> tuple[Server, HttpClient]:
             server = Server(*(lambda connection, one=one: one(server)(connection) for one in make), tls=tls)
-            client = HttpClient(lambda _: trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.origin[2])]))
+            client = HttpClient(Connector(lambda _: trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.origin[2])])))
             ends.callback(server.end)
             ends.callback(client.close)
             return server, client

@@ -23,6 +23,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.connector import Connector
 from imgsync.oci.http.request import Request
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from tests.support.effort import effort
@@ -86,7 +87,7 @@ def server() -> Iterator[RawServer]:
 
 
 def read_with_ours(server: RawServer, method: str, count: int) -> list[Outcome]:
-    client = HttpClient(lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.port)]))
+    client = HttpClient(Connector(lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.port)])))
     with contextlib.closing(client):
         return [_ours(client, Request(method, ("http", "127.0.0.1", server.port), "registry", "/", (), timeout_seconds=5)) for _ in range(count)]
 

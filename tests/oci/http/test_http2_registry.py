@@ -28,8 +28,9 @@ def clients(tls_registry) -> Iterator[tuple[HttpClient, HttpClient]]:
     """A client that only knows HTTP/1.1, and one that shares HTTP/2."""
     guard = SsrfGuard([("127.0.0.1", tls_registry.port)])
     context = tls_registry.trust()
-    shared = SharedConnections(Connector(lambda _: context, guard))
-    old, new = HttpClient(lambda _: context, guard), HttpClient(lambda _: context, guard, None, shared)
+    connector = Connector(lambda _: context, guard)
+    shared = SharedConnections(connector)
+    old, new = HttpClient(connector), HttpClient(connector, shared)
     yield old, new
     old.close()
     new.close()

@@ -41,7 +41,7 @@ class Clients:
     unusable: list[str]
 
     def make(self) -> HttpClient:
-        return HttpClient(lambda _: self.server.trust, self.guard, None, self.shared)
+        return HttpClient(Connector(lambda _: self.server.trust, self.guard), self.shared)
 
     def send(self, method: str = "GET", target: str = "/v2/", **more: object) -> httpx.Response:
         with contextlib.closing(self.make()) as client:

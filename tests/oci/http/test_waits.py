@@ -15,6 +15,7 @@ import trustme
 
 from imgsync.oci.http import resolver as resolver_module
 from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.connector import Connector
 from imgsync.oci.http.request import Request
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 
@@ -68,7 +69,7 @@ def _context(*trusted: trustme.CA) -> ssl.SSLContext:
 
 
 def _send(port: int, *, scheme: str = "http", context: ssl.SSLContext | None = None, host: str = "127.0.0.1", **more: object) -> bytes:
-    client = HttpClient(lambda _: context or _context(), SsrfGuard([(host, port)]))
+    client = HttpClient(Connector(lambda _: context or _context(), SsrfGuard([(host, port)])))
     with contextlib.closing(client):
         return client.send(Request("GET", (scheme, host, port), "r.example", "/v2/", (), **more)).read()  # type: ignore[arg-type]
 
