@@ -85,12 +85,13 @@ def _add_mirrors(registry: CollectorRegistry, report: Report, mirrors: Sequence[
     for mirror, one in moved:
         for field in ("bytes_copied", *(f"blobs_{result}" for result in _BLOBS)):
             sums[mirror, field] += getattr(one, field)
-    errors = Counter(error.mirror for error in report.errors)
+    errors = Counter((error.mirror, error.planned) for error in report.errors)
     gone = Counter(tag.mirror for tag in report.gone)
     images = Gauge("imgsync_images", "Tags by result in the last run.", ["mirror", "result"], registry=registry)
     transferred = Gauge("imgsync_transferred_bytes", "Bytes of blobs transferred in the last run.", ["mirror"], registry=registry)
     blobs = Gauge("imgsync_blobs", "Blobs copied, mounted or already present in the last run.", ["mirror", "result"], registry=registry)
     plan_errors = Gauge("imgsync_plan_errors", "Planning errors in the last run.", ["mirror"], registry=registry)
+    apply_errors = Gauge("imgsync_apply_errors", "Shards and shared blobs of the last run that failed or are missing.", ["mirror"], registry=registry)
     gone_tags = Gauge("imgsync_gone_tags", "Tags that stay at a destination although the source no longer has them.", ["mirror"], registry=registry)
     for mirror in mirrors:
         gone_tags.labels(mirror).set(gone[mirror])
@@ -99,7 +100,8 @@ def _add_mirrors(registry: CollectorRegistry, report: Report, mirrors: Sequence[
         for way in _BLOBS:
             blobs.labels(mirror, way).set(sums[mirror, f"blobs_{way}"])
         transferred.labels(mirror).set(sums[mirror, "bytes_copied"])
-        plan_errors.labels(mirror).set(errors[mirror])
+        plan_errors.labels(mirror).set(errors[mirror, False])
+        apply_errors.labels(mirror).set(errors[mirror, True])
 
 
 def _add_registries(registry: CollectorRegistry, requests: Mapping[str, Mapping[str, Mapping[str, int]]], throttles: Mapping[str, int]) -> None:

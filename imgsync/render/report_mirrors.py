@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from imgsync.apply.report import Report, Result
+from imgsync.plan.model import PlanError
 from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
@@ -14,6 +15,7 @@ from imgsync.text.units import format_bytes, format_count, format_duration
 RESULT_NAMES: Mapping[str, str] = {
     "failed": "Failed",
     "errors": "Not planned",
+    "unapplied": "Not applied",
     "refused": "Refused",
     "remaining": "Left",
     "deleted": "Deleted",
@@ -96,8 +98,7 @@ class MirrorTotals:
 def list_counts(report: Report) -> tuple[Count, ...]:
     """Return the counts of *report* that are not zero, and copied."""
     results: Counter[str] = Counter({result.value: report.count(result) for result in Result})
-    results["errors"] = sum(not error.later for error in report.errors)
-    results["remaining"] += len(report.errors) - results["errors"]
+    results.update(_name_kind(error) for error in report.errors)
     results["gone"] = len(report.gone)
     return _name_counts(results, always="copied")
 
@@ -114,7 +115,7 @@ def sum_mirrors(report: Report) -> Mapping[str, MirrorTotals]:
         if len(kept):
             totals[kept.mirror].results["kept"] += len(kept)
     for error in report.errors:
-        totals[error.mirror].results["remaining" if error.later else "errors"] += 1
+        totals[error.mirror].results[_name_kind(error)] += 1
     return totals
 
 
@@ -137,7 +138,7 @@ def list_charts(totals: Mapping[str, MirrorTotals]) -> Iterator[Chart]:
 
 
 def _count_problems(results: Counter[str]) -> int:
-    return results[Result.FAILED] + results["errors"] + results[Result.REFUSED]
+    return results[Result.FAILED] + results["errors"] + results["unapplied"] + results[Result.REFUSED]
 
 
 def _make_line(name: str, totals: MirrorTotals) -> MirrorLine:
@@ -171,3 +172,10 @@ def _make_bars(values: Mapping[str, Any], show: Callable[[Any], str]) -> tuple[B
         shown.append((format_count(len(others), "other"), sum(value for _, value in others)))
     largest = max(value for _, value in shown)
     return tuple(Bar(name, show(value), f"{max(0.5, 100 * value / largest):.1f}") for name, value in shown)
+
+
+def _name_kind(error: PlanError) -> str:
+    """Return what *error* counts as."""
+    if error.later:
+        return "remaining"
+    return "unapplied" if error.planned else "errors"

@@ -6,6 +6,7 @@ from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action, PlanError
 from imgsync.render.junit import render_report_junit
 from imgsync.render.left_work import describe_errors, describe_left, name_errors
+from imgsync.render.report_mirrors import list_counts, sum_mirrors
 from tests.support.plans import change
 
 _PLANNING = PlanError("a", "s.io/x", "no")
@@ -29,12 +30,14 @@ def test_failed_image_is_the_reason_only_where_one_failed():
 
 
 def test_errors_are_of_planning_or_of_applying():
-    """In the summary, in titles and in JUnit."""
+    """In the summary, in titles, in JUnit and in the HTML report."""
     both = Report("abcd1234", (), (_PLANNING, _APPLYING))
 
     assert describe_errors(both, "could not be planned") == ["1 could not be planned", "1 error"]
     assert [name_errors(errors) for errors in ([_PLANNING], [_APPLYING], both.errors)] == ["Could not be planned", "Not applied", "Errors"]
     assert all(f'type="{kind}"' in render_report_junit(both) for kind in ("unplanned", "not-applied"))
+    assert [(count.name, count.count) for count in list_counts(both)] == [("Not planned", "1"), ("Not applied", "1"), ("Copied", "0")]
+    assert sum_mirrors(both)["a"].results == {"errors": 1, "unapplied": 1}
 
 
 def test_delete_that_waits_has_an_error_of_its_own():

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from imgsync import __version__
 from imgsync.apply.report import Report
+from imgsync.plan.model import PlanError
 from imgsync.render.metrics import render_metrics
 from tests.support.plans import RESULTS, report, reports
 
@@ -43,6 +44,15 @@ def test_every_mirror_has_every_result_with_zeroes():
     assert values(found["imgsync_blobs"])["idle", "mounted"] == 0.0
     assert values(found["imgsync_transferred_bytes"]) == {("a",): float(5 << 20), ("b",): 0.0, ("idle",): 0.0}
     assert values(found["imgsync_plan_errors"]) == {("a",): 0.0, ("b",): 1.0, ("idle",): 0.0}
+    assert values(found["imgsync_apply_errors"]) == {("a",): 0.0, ("b",): 0.0, ("idle",): 0.0}
+
+
+def test_errors_of_applying_are_no_planning_errors():
+    """A shard that is missing raises its own alert."""
+    found = families(Report("", (), (PlanError("a", "shard 2/2", "missing", planned=True),)))
+
+    assert values(found["imgsync_plan_errors"]) == {("a",): 0.0, ("idle",): 0.0}
+    assert values(found["imgsync_apply_errors"]) == {("a",): 1.0, ("idle",): 0.0}
 
 
 def test_metrics_of_registries_and_the_run():
@@ -80,7 +90,7 @@ def test_metric_names_follow_the_rules():
 
 def test_metrics_hold_one_run_only():
     """Neither the process's own metrics nor those of an earlier run."""
-    assert render_metrics(report(), mirrors=("x",), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0).count('mirror="x"') == 13
+    assert render_metrics(report(), mirrors=("x",), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0).count('mirror="x"') == 14
     assert 'mirror="x"' not in render_metrics(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
     assert "process_" not in render_metrics(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
 
@@ -92,5 +102,5 @@ def test_sums_are_those_of_the_report(some: Report):
 
     assert sum(values(found["imgsync_images"]).values()) == len(some.outcomes)
     assert sum(sample.value for sample in found["imgsync_blobs"].samples if sample.labels["result"] == "copied") == some.total("blobs_copied")
-    assert sum(values(found["imgsync_plan_errors"]).values()) == len(some.errors)
+    assert sum(sum(values(found[f"imgsync_{kind}_errors"]).values()) for kind in ("plan", "apply")) == len(some.errors)
     assert sum(values(found["imgsync_gone_tags"]).values()) == len(some.gone)
