@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.goals import DEFAULTS, OWN, Figures, Goals, best_peer, by_tool, has_peer, value
+from benchmarks.goals import DEFAULTS, OWN, Figures, Goals, best_peer, by_tool, has_peer, median_registries_cpu, value
 from benchmarks.peers import is_floor
 from benchmarks.samples import describe_broken_caches
 from benchmarks.works import WORKS
@@ -45,6 +45,7 @@ def _rows(work: Figures, phase: str, broken: Sequence[str]) -> Iterator[Sequence
             f"{wall:.2f}",
             f"{wall / best:.2f}" if best else "–",
             f"{value(result, phase, 'cpu'):.2f}",
+            f"{median_registries_cpu(result, phase):.2f}",
             f"{value(result, phase, 'peak'):.0f}",
             f"{value(result, phase, 'source'):,.0f} / {value(result, phase, 'destination'):,.0f}",
             f"{value(result, phase, 'source_bytes') / 1e6:,.1f}",
@@ -72,6 +73,8 @@ take turns, and after each run every tag is compared with the source's.
 
 - **cold**: the destination is empty. **unchanged**: the same command again, with nothing to copy.
 - **wall s**, **CPU s** and **MiB**: medians of wall time, CPU time and the memory of the largest process. CPU and memory come from the kernel.
+- **registries' CPU s**: the median CPU time of all registries. They share the processors with the tool, so no tool can be faster than this time divided by the
+  number of processors.
 - **× best peer**: wall time compared with the fastest peer that mirrored every tag correctly.
 - **requests**: counted in the access logs of the registries.
 - **MB read** and **MB written**: bytes that the source sent, and bytes that the destinations' processes wrote to their disks and to clients.
@@ -162,7 +165,7 @@ def _scenario(name: str, work: Figures, tools: Figures) -> Iterator[str]:
         yield from (f"{work['title']}.", "")
     yield from (show_chart(name, f"Wall time of each tool, for {work['title']}"), "")
     broken = list(describe_broken_caches(work, tools))
-    head = ("wall s", "× best peer", "CPU s", "MiB", "requests source / destination", "MB read", "MB written", "runs")
+    head = ("wall s", "× best peer", "CPU s", "registries' CPU s", "MiB", "requests source / destination", "MB read", "MB written", "runs")
     for phase in ("cold", "unchanged"):
         yield from _table((phase, *head), _rows(work, phase, broken))
         yield ""

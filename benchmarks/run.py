@@ -107,23 +107,31 @@ class _Bench:
 
     def _measure(self, tool: Tool, command: Sequence[str], job: Job, registries: Sequence[RegistryProcess]) -> Sample:
         marks = self._source.mark(), [one.mark() for one in registries]
-        written = sum(map(_written, registries))
+        written, used = sum(map(_written, registries)), _cpu_seconds(self._source, *registries)
         figures = timed([shutil.which(command[0]) or command[0], *command[1:]], cwd=job.folder, environment=job.environment)
         asked = self._source.requests(marks[0])
         got = [request for one, mark in zip(registries, marks[1], strict=True) for request in one.requests(mark)]
         moved = self._source.sent(marks[0]), sum(map(_written, registries)) - written
+        used = _cpu_seconds(self._source, *registries) - used
         expected = self._contents.digests
         wrong = sum(digest != expected[tag] for one in registries for tag, digest in one.digests(expected).items())
         if figures.code or wrong:
             print(f"  {tool.name}: exit {figures.code}, {wrong} tags wrong: {(job.folder / 'err').read_text()[-300:].strip()}", file=sys.stderr)
         http2 = sum(one.protocol == "HTTP/2.0" for one in (*asked, *got))
-        return Sample(figures.wall, figures.cpu, figures.peak, _kinds(asked), _kinds(got), *moved, wrong, http2, figures.code)
+        return Sample(figures.wall, figures.cpu, figures.peak, _kinds(asked), _kinds(got), *moved, wrong, http2, figures.code, used)
 
 
 def _written(registry: RegistryProcess) -> int:
     """Return the bytes that the registry wrote to disk and to clients."""
     books = Path(f"/proc/{registry.pid}/io").read_text()
     return int(books.partition("wchar:")[2].split()[0])
+
+
+def _cpu_seconds(*registries: RegistryProcess) -> float:
+    """Return the CPU time that the registries have used."""
+    books = [Path(f"/proc/{registry.pid}/stat").read_text().rpartition(")")[2].split() for registry in registries]
+    # The fields after the name begin with the third: utime is the 14th, stime the 15th.
+    return sum(int(fields[11]) + int(fields[12]) for fields in books) / os.sysconf("SC_CLK_TCK")
 
 
 def _kinds(requests: Sequence[Logged]) -> dict[str, int]:

@@ -27,6 +27,8 @@ class Sample:
     """How many of the requests were HTTP/2."""
     code: int = 0
     """The exit code."""
+    registries_cpu: float = 0.0
+    """The CPU seconds of all registries."""
 
 
 @dataclass(slots=True)

@@ -70,3 +70,17 @@ def test_broken_cache_is_said_beside_the_ratio():
 def test_works_that_did_not_run_have_no_goals():
     """A part of the benchmark makes a page too."""
     assert [what for what in _lines(single=work(result("imgsync", 1.0))) if "TLS" in what] == []
+
+
+def test_goal_below_the_registries_own_time_says_so():
+    """No tool can be faster than the registries that it waits for."""
+    slow = [result("imgsync", 9.0), result("regsync", 10.0)]
+    for sample in slow[0]["cold"]:
+        sample["registries_cpu"] = 16.0
+
+    def reached(processors: str) -> str:
+        figures = {**document(small=work(*slow)), "machine": {"processors": processors}}
+        return next(line[2] for line in Goals(figures).lines() if line[0] == "1,000 small images, cold, loopback")
+
+    assert reached("2 × AMD EPYC") == "0.90 × regsync (9.00 s and 10.00 s)"
+    assert reached("1 × AMD EPYC") == "0.90 × regsync (9.00 s and 10.00 s); the CPU time of the registries alone is 1.60 ×"
