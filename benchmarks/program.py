@@ -120,7 +120,7 @@ def plan(folder: Path, runs: int) -> Iterator[Row]:
                             "x/y",
                             f"{host}/{name}:v1.{tag}.0",
                             digest,
-                            "platforms=all;referrers=none",
+                            "platforms=all;referrers=all",
                             "2026-01-01T00:00:00Z",
                             "a",
                         )
