@@ -85,6 +85,10 @@ class _Fields:
         names = self.compared
         return operator.attrgetter(*names) if len(names) > 1 else lambda instance: tuple(getattr(instance, name) for name in names)
 
+    def make_open_class(self) -> type:
+        """Return a class of the same layout whose instances are not frozen."""
+        return type(self.cls)(self.cls.__name__, self.cls.__bases__, {"__slots__": self.names})  # type: ignore[no-any-return]
+
     def find_default(self, name: str) -> tuple[object, Callable[[], object] | None]:
         """Return the default value and the default factory of a field."""
         default = self.defaults.get(name, dataclasses.MISSING)
@@ -157,7 +161,7 @@ def _compare_with(fields: _Fields, name: str) -> Callable[..., Any]:
 
 def _write_init(fields: _Fields, *, frozen: bool) -> _Written:
     """Write `__init__` with one parameter for each field."""
-    names: dict[str, Any] = {"_set": object.__setattr__, "_MISSING": dataclasses.MISSING}
+    names: dict[str, Any] = {"_MISSING": dataclasses.MISSING}
     parameters, lines = ["self"], ["pass"]
     for name in fields.names:
         default, factory = fields.find_default(name)
@@ -169,7 +173,11 @@ def _write_init(fields: _Fields, *, frozen: bool) -> _Written:
             names[f"_make_{name}"] = factory
             written, value = "=_MISSING", f"_make_{name}() if {name} is _MISSING else {name}"
         parameters.append(name + written)
-        lines.append(f"_set(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
+        lines.append(f"self.{name} = {value}")
+    if frozen:
+        # `object.__setattr__` takes three times as long as an assignment: the instance is frozen once it has all its fields.
+        names |= {"_set": object.__setattr__, "_cls": fields.cls, "_open": fields.make_open_class()}
+        lines = ["_set(self, '__class__', _open)", *lines, "self.__class__ = _cls"]
     if hasattr(fields.cls, "__post_init__"):
         lines.append("self.__post_init__()")
     return f"({', '.join(parameters)}):\n " + "\n ".join(lines), names
