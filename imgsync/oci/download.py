@@ -6,6 +6,7 @@ import re
 from collections.abc import Generator, Iterator
 
 from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableError
+from imgsync.oci.errors import Operation
 from imgsync.oci.limits.retry import AttemptCounter, RetryDetails, compute_pause_seconds, is_transient
 from imgsync.oci.messages import StreamedResponse
 from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
@@ -34,6 +35,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
     Raises:
         RegistryError: All tries failed.
     """
+    operation = client.make_operation("pull blob", repository.with_digest(descriptor.digest))
     reached = start
     last = descriptor.size_bytes if end is None else end
     failures = since = 0
@@ -43,7 +45,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
     while True:
         try:
             with client.open_blob(repository, descriptor, offset=0 if whole else reached, end=end) as response:
-                for chunk in _read_from(response, reached, end, client=client, repository=repository, descriptor=descriptor):
+                for chunk in _read_from(response, reached, end, operation=operation, descriptor=descriptor):
                     reached += len(chunk)
                     since += len(chunk)
                     if since >= progress:
@@ -53,9 +55,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
             if reached >= last:
                 return
             # A body without a length ends with its connection, so a short one raises no error.
-            raise client.make_operation("pull blob", repository.with_digest(descriptor.digest)).make_error(
-                UnreachableError, f"the body ended at byte {reached} of {last}"
-            )
+            raise operation.make_error(UnreachableError, f"the body ended at byte {reached} of {last}")
         except WrongRangeError:
             if end is not None or whole:
                 raise
@@ -77,9 +77,7 @@ def _pause(client: RegistryClient, error: RegistryError, failures: int) -> None:
     client.retry_policy.pause(seconds)
 
 
-def _read_from(
-    response: StreamedResponse, offset: int, end: int | None, *, client: RegistryClient, repository: Repository, descriptor: Descriptor
-) -> Iterator[bytes]:
+def _read_from(response: StreamedResponse, offset: int, end: int | None, *, operation: Operation, descriptor: Descriptor) -> Iterator[bytes]:
     """
     Yield the blob's bytes from *offset* on; skip what comes before.
 
@@ -87,7 +85,6 @@ def _read_from(
         WrongRangeError: The response is another range, or the whole blob although *end* is set.
         UnexpectedResponseError: The response is compressed.
     """
-    operation = client.make_operation("pull blob", repository.with_digest(descriptor.digest))
     if response.status == NO_SUCH_RANGE:
         raise operation.make_error(WrongRangeError, f"the registry has no byte {offset} of the blob", status=response.status)
     expected = (descriptor.size_bytes if end is None else end) - offset if response.status == _PARTIAL else descriptor.size_bytes

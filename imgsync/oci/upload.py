@@ -37,6 +37,11 @@ _CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
 _EXPECT_CONTINUE_BYTES = 32 << 20
 # Stands for a mount that was never sent, because the token for both repositories was refused.
 _NO_TOKEN = 401
+_CLOSED = frozenset({201, 204})
+_TAKEN = frozenset({202, 204})
+_BEGUN = frozenset({202})
+_BEGUN_OR_MOUNTED = frozenset({201, 202})
+_NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -66,11 +71,14 @@ class UploadSession:
         # One PUT by default: ECR drops all chunks but the first (aws/containers-roadmap#2831), Artifact Registry has no chunked uploads.
         limit = self.client.capabilities.body_limit_bytes
         size = self.descriptor.size_bytes
-        with self._learn_body_limit(size if limit is None else min(limit, size)):
+        try:
             if limit is None or size <= limit:
-                self._send("PUT", self._make_closing_url(), chunks if size else None, size, accept_statuses={201, 204})
+                self._send("PUT", self._make_closing_url(), chunks if size else None, size, accept_statuses=_CLOSED)
             else:
                 self._put_in_chunks(chunks, max(limit, self.min_chunk_bytes))
+        except RejectedError as error:
+            self._learn_body_limit(error, size if limit is None else min(limit, size))
+            raise
 
     def _put_in_chunks(self, chunks: Iterable[bytes], chunk_bytes: int) -> None:
         """Send several streamed PATCHes, check what the registry received, and close."""
@@ -79,12 +87,12 @@ class UploadSession:
         while sent < size:
             length = min(chunk_bytes, size - sent)
             headers = {"Content-Range": f"{sent}-{sent + length - 1}"}
-            response = self._send("PATCH", self.location, pieces.take(length), length, accept_statuses={202, 204}, headers=headers)
+            response = self._send("PATCH", self.location, pieces.take(length), length, accept_statuses=_TAKEN, headers=headers)
             sent += length
             self._check_range(response, sent)
             self.location = _resolve_location(self.client, self._operation, response.headers.get("location", ""), base=self.location, status=response.status)
         pieces.finish()
-        self._send("PUT", self._make_closing_url(), None, 0, accept_statuses={201, 204})
+        self._send("PUT", self._make_closing_url(), None, 0, accept_statuses=_CLOSED)
 
     def _check_range(self, response: StreamedResponse, sent: int) -> None:
         """Check that the registry reports *sent* bytes."""
@@ -99,22 +107,23 @@ class UploadSession:
 
     def _make_closing_url(self) -> str:
         # Appended as text, because encoding the query again would change the registry's `_state`.
-        return f"{self.location}{'&' if '?' in self.location else '?'}digest={quote(self.descriptor.digest, safe='')}"
+        # A digest contains no other character to escape than its colon.
+        return f"{self.location}{'&' if '?' in self.location else '?'}digest={self.descriptor.digest.replace(':', '%3A')}"
 
     @property
     def _operation(self) -> Operation:
         return self.client.make_operation("push blob", self.repository.with_digest(self.descriptor.digest))
 
     def _send(
-        self, method: str, url: str, body: Iterable[bytes] | None, length: int, *, accept_statuses: set[int], headers: Mapping[str, str] | None = None
+        self, method: str, url: str, body: Iterable[bytes] | None, length: int, *, accept_statuses: frozenset[int], headers: Mapping[str, str] = _NO_HEADERS
     ) -> StreamedResponse:
         request = RegistryRequest(
             self._operation,
             method,
             url,
             scopes=make_scopes(self.repository.path, "pull,push"),
-            accept_statuses=frozenset(accept_statuses),
-            headers={"Content-Type": "application/octet-stream", **(headers or {})},
+            accept_statuses=accept_statuses,
+            headers={"Content-Type": "application/octet-stream", **headers},
             body=body,
             length_bytes=length,
             expect_continue=body is not None and (method == "PATCH" or length >= _EXPECT_CONTINUE_BYTES),
@@ -123,15 +132,15 @@ class UploadSession:
         with self.client.stream(request) as response:
             return response
 
-    @contextlib.contextmanager
-    def _learn_body_limit(self, sent: int) -> Iterator[None]:
-        """Note a smaller limit if a body of *sent* bytes is refused."""
-        try:
-            yield
-        except RejectedError as error:
-            smaller = next((size for size in _CHUNK_SIZES if size < sent), None)
-            if error.status != 413 or smaller is None or isinstance(error, QuotaExceededError):
-                raise
+    def _learn_body_limit(self, error: RejectedError, sent: int) -> None:
+        """
+        Note a smaller limit if *error* refuses a body of *sent* bytes.
+
+        Raises:
+            TooLargeError: It does, and there is a smaller limit.
+        """
+        smaller = next((size for size in _CHUNK_SIZES if size < sent), None)
+        if error.status == 413 and smaller is not None and not isinstance(error, QuotaExceededError):
             self.client.capabilities.learn_body_limit(smaller)
             raise self._operation.make_error(TooLargeError, error.detail, status=413, code=error.code) from error
 
@@ -172,32 +181,37 @@ def begin_upload(client: RegistryClient, repository: Repository, descriptor: Des
             if isinstance(error, UnreachableError) and error.status is None:
                 raise
             refused = error.status or _NO_TOKEN
-    return _make_session(client, repository, descriptor, _open_session(client, repository, descriptor), mount_status=refused)
+    return _open_session(client, repository, descriptor, mount_status=refused)
 
 
 def _try_mount(client: RegistryClient, repository: Repository, descriptor: Descriptor, mount_from: str) -> UploadSession | None:
     """Return the upload that began instead, None once mounted."""
-    response = _open_session(client, repository, descriptor, mount_from=mount_from)
-    return None if response.status == 201 else _make_session(client, repository, descriptor, response, mount_status=response.status)
+    query = f"?mount={quote(descriptor.digest, safe=':')}&from={quote(mount_from, safe='/')}"
+    scopes = make_scopes(repository.path, "pull,push", mount_from=mount_from)
+    request = _make_opening(client, repository, descriptor, query, scopes, _BEGUN_OR_MOUNTED)
+    response = client.send(request)
+    return None if response.status == 201 else _make_session(client, repository, descriptor, request.operation, response, mount_status=response.status)
 
 
-def _make_session(client: RegistryClient, repository: Repository, descriptor: Descriptor, response: RegistryResponse, *, mount_status: int) -> UploadSession:
+def _open_session(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, mount_status: int) -> UploadSession:
+    """Begin an upload; *mount_status* is that of a refused mount."""
+    request = _make_opening(client, repository, descriptor, "", make_scopes(repository.path, "pull,push"), _BEGUN)
+    return _make_session(client, repository, descriptor, request.operation, client.send(request), mount_status=mount_status)
+
+
+def _make_opening(
+    client: RegistryClient, repository: Repository, descriptor: Descriptor, query: str, scopes: tuple[str, ...], accept_statuses: frozenset[int]
+) -> RegistryRequest:
     operation = client.make_operation("begin upload of blob", repository.with_digest(descriptor.digest))
+    return RegistryRequest(operation, "POST", f"/v2/{repository.path}/blobs/uploads/{query}", scopes, accept_statuses)
+
+
+def _make_session(
+    client: RegistryClient, repository: Repository, descriptor: Descriptor, operation: Operation, response: RegistryResponse, *, mount_status: int
+) -> UploadSession:
     location = _resolve_location(client, operation, response.headers.get("location", ""), base=response.url, status=response.status)
     min_chunk_bytes = parse_integer(response.headers.get("oci-chunk-min-length", "")) or 0
     return UploadSession(client, repository, descriptor, location, min_chunk_bytes, mount_status)
-
-
-def _open_session(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, mount_from: str = "") -> RegistryResponse:
-    query = f"?mount={quote(descriptor.digest, safe=':')}&from={quote(mount_from, safe='/')}" if mount_from else ""
-    request = RegistryRequest(
-        client.make_operation("begin upload of blob", repository.with_digest(descriptor.digest)),
-        "POST",
-        f"/v2/{repository.path}/blobs/uploads/{query}",
-        scopes=make_scopes(repository.path, "pull,push", mount_from=mount_from),
-        accept_statuses=frozenset({201, 202} if query else {202}),
-    )
-    return client.send(request)
 
 
 def _resolve_location(client: RegistryClient, operation: Operation, header: str, *, base: str, status: int) -> str:

@@ -12,6 +12,9 @@ from imgsync.errors import ContentMismatchError, UnsupportedContentError
 # tools a looser check let digests escape into other paths (CVE-2024-3727).
 _DIGEST = re.compile(r"(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})")
 
+# `hashlib.new` looks a name up again at each call.
+_HASHES = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
+
 # As state, report and outcome write it.
 _CRC32 = re.compile(r"[0-9a-f]{8}")
 
@@ -44,7 +47,7 @@ def require_digest(text: object) -> str:
 def compute_digest(data: bytes, *, like: str = "sha256:") -> str:
     """Return the digest of *data*, with the algorithm of *like*."""
     algorithm = like.partition(":")[0]
-    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+    return f"{algorithm}:{_HASHES[algorithm](data).hexdigest()}"
 
 
 def has_same_algorithm(digest: str, other: str) -> bool:
@@ -65,7 +68,7 @@ class DigestVerifier:
         self._digest = digest
         self._size = size_bytes
         self._what = what
-        self._hasher = hashlib.new(digest.partition(":")[0])
+        self._hasher = _HASHES[digest.partition(":")[0]]()
         self.seen_bytes = 0
 
     def copy(self) -> DigestVerifier:
