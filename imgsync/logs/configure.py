@@ -60,7 +60,8 @@ def configure_logging(*, level: str | None, form: str, stream: Stream, redaction
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", stream)),
         cache_logger_on_first_use=False,
     )
-    return structlog.get_logger()
+    # Bound: the logger that `get_logger` returns is a proxy, which binds again at each call.
+    return structlog.get_logger().bind()
 
 
 def is_console(form: str, stream: Stream) -> bool:

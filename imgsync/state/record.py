@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from sys import intern
 from typing import Any
 
@@ -51,23 +51,25 @@ class Record:
         return replace(self, selection=_TAINTED)
 
 
-_TEXTS = tuple(field.name for field in fields(Record) if field.name not in {"destination", "size_bytes", "mirror"})
+# The destination is the key.
+_STORED = tuple(field.name for field in fields(Record) if field.name != "destination")
+_TEXTS = tuple(name for name in _STORED if name not in {"size_bytes", "mirror"})
 # The fields of every version. In a line, the first checksum covers only these, so that earlier versions read it.
 _FIRST_FIELDS = (*_TEXTS, "size_bytes", "v", "check")
 # Thousands of records share a few values: keep each once in memory.
 _SHARED = ("media_type", "selection", "applied_at")
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 _MIRROR, _MIRROR_CHECK, _SHORT = "mirror", "mirror_check", 8
 
 
 def encode(record: Record) -> str:
     """Return *record* as the JSON text to store under its destination."""
-    return json.dumps(to_document(record), separators=(",", ":"), sort_keys=True)
+    return _ENCODER.encode(to_document(record))
 
 
 def to_document(record: Record) -> dict[str, object]:
     """Return *record* without its destination as JSON, with version and checksum."""
-    document: dict[str, object] = asdict(record) | {"v": VERSION}
-    del document["destination"]
+    document: dict[str, object] = {name: getattr(record, name) for name in _STORED} | {"v": VERSION}
     if not record.mirror:
         # As earlier versions wrote it.
         del document[_MIRROR]
@@ -132,5 +134,5 @@ def _check_mirror(destination: str, mirror: str) -> str:
 
 
 def _checksum(key: str, content: object) -> str:
-    text = json.dumps([key, content], separators=(",", ":"), sort_keys=True)
+    text = _ENCODER.encode([key, content])
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -55,7 +55,8 @@ def sanitize_message(text: str, *, limit: int = _MESSAGE_LIMIT) -> str:
 
     For text that becomes part of an error. Runner commands stay; the output escapes them.
     """
-    return _escape(" ".join(text.split())[:limit], lambda character: not character.isprintable())
+    text = " ".join(text.split())[:limit]
+    return text if text.isprintable() else _escape(text, lambda character: not character.isprintable())
 
 
 def _escape(text: str, must_escape: Callable[[str], bool]) -> str:
