@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import gevent
-import gevent.event
 
 from imgsync.errors import StoppedError
 
@@ -26,27 +25,20 @@ class Stop:
     def __init__(self) -> None:
         """Begin open."""
         self.reason = ""
+        self.is_requested = False
+        """Whether no new work of any kind may start."""
+        self.is_cancelled = False
+        """Whether running work must end."""
         self._is_closed = False
         self._is_interrupted = False
         self.is_idle = False
         """Whether the run only waits for a person, so that a stop ends it at once."""
-        self._cancelled_at: float | None = None
-        self._requested = gevent.event.Event()
+        self._cancelled_at = 0.0
 
     @property
     def is_closed(self) -> bool:
         """Return whether no further item may start."""
         return self._is_closed or self.is_requested
-
-    @property
-    def is_requested(self) -> bool:
-        """Return whether no new work of any kind may start."""
-        return bool(self._requested.is_set())
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Return whether running work must end."""
-        return self._cancelled_at is not None
 
     @property
     def is_in_grace(self) -> bool:
@@ -56,7 +48,7 @@ class Stop:
     @property
     def is_overdue(self) -> bool:
         """Return whether the grace period after cancelling is over."""
-        return self._cancelled_at is not None and time.monotonic() - self._cancelled_at > _GRACE_AFTER_CANCEL_SECONDS
+        return self.is_cancelled and time.monotonic() - self._cancelled_at > _GRACE_AFTER_CANCEL_SECONDS
 
     @property
     def is_interrupted(self) -> bool:
@@ -73,13 +65,13 @@ class Stop:
         """Start no new work; cancel after *grace_seconds* if given."""
         self.explain(reason)
         self._is_interrupted = self._is_interrupted or interrupted
-        self._requested.set()
+        self.is_requested = True
         self._cancel_after(grace_seconds)
 
     def cancel(self) -> None:
         """End running work at its next chunk."""
         self._cancelled_at = self._cancelled_at or time.monotonic()
-        self._requested.set()
+        self.is_cancelled = self.is_requested = True
 
     def explain(self, reason: str) -> None:
         """Record why the run stops, unless a reason is known."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import sys
 from collections import deque
@@ -167,7 +166,7 @@ class Workers(Generic[Item, Result]):
             first = self._wait_for_result()
             if first is _ABANDONED:
                 break
-            batch = [result for result in (first, *_drain(self._results)) if self._is_item_result(result)]
+            batch = [result for result in self._drain(first) if self._is_item_result(result)]
             if batch and self._failure is None:
                 yield batch
         if self._failure is not None:
@@ -181,6 +180,10 @@ class Workers(Generic[Item, Result]):
             except gevent.queue.Empty:
                 if self._stop is not None and self._stop.is_overdue:
                     return _ABANDONED
+
+    def _drain(self, first: Any) -> list[Any]:
+        """Return *first* and the results that are there."""
+        return [first, *(self._results.get_nowait() for _ in range(self._results.qsize()))]
 
     def _is_item_result(self, result: Result | _ProducerEnded) -> bool:
         """Count what ended; return whether it is the result of an item."""
@@ -209,10 +212,3 @@ class Workers(Generic[Item, Result]):
         queue.count(-1, weight)
         self._results.put(result)
         self._start(queue)
-
-
-def _drain(results: gevent.queue.SimpleQueue[Any]) -> Iterator[Any]:
-    """Yield the results that are there, without waiting."""
-    with contextlib.suppress(gevent.queue.Empty):
-        while True:
-            yield results.get_nowait()

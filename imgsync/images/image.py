@@ -124,6 +124,8 @@ def read_image(client: RegistryClient, repository: Repository, selected: Selecte
         unread = {child.digest: child.media_type for manifest in level for child in manifest.children if child.digest not in seen}
         if len(seen) + len(unread) > _NODE_LIMIT:
             raise UnsupportedContentError(f"the image has more than {_NODE_LIMIT} manifests")
+        if not unread:
+            break
         level = []
         for manifest in map_unordered(read, unread.items(), limit=limit):
             level.append(manifest)
@@ -131,8 +133,6 @@ def read_image(client: RegistryClient, repository: Repository, selected: Selecte
             if held > _MANIFEST_BYTES:
                 raise UnsupportedContentError(f"the image's manifests exceed {_MANIFEST_BYTES >> 20} MiB in total")
         seen.update((manifest.digest, manifest) for manifest in level)
-        if not level:
-            break
     else:
         if any(child.digest not in seen for manifest in level for child in manifest.children):
             raise UnsupportedContentError(f"the index is nested deeper than {_DEPTH_LIMIT} levels")

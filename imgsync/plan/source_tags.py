@@ -136,7 +136,8 @@ class SourceTags:
         if not root.matches(tag.digest):
             raise TagMoved(root)
         # HEAD may name a digest of another algorithm than GET.
-        return select_root(self.client, tag.repository, replace(root, digest=tag.digest), self._platforms, cache=self._manifests)
+        named = root if root.digest == tag.digest else replace(root, digest=tag.digest)
+        return select_root(self.client, tag.repository, named, self._platforms, cache=self._manifests)
 
     def read_content(self, tag: SourceTag) -> TagContent:
         """

@@ -135,7 +135,8 @@ class BlobCopier:
         # refuses a manifest that another run pushes meanwhile. `docs/explanation/a-copy-on-the-wire.md` has the numbers.
         mount_from = "" if need is Need.SEND else self._mounts.choose(task, blob, place)
         # Registries that have the blob in some repository mount it.
-        readers = [registry for registry in task.job.registries if not self._known.at(registry, blob.digest).repositories]
+        others = task.job.registries - {task.repository.registry}
+        readers = [registry for registry in others if not self._known.at(registry, blob.digest).repositories]
         if not mount_from:
             self._fan_out.prefetch(task, blob, readers)
         session = self._begin_upload(task, blob, place, mount_from)
@@ -174,8 +175,7 @@ class BlobCopier:
 def _is_there(task: Task, blob: Descriptor, place: BlobAtRegistry) -> bool:
     """Return whether the repository should hold the blob."""
     path = task.repository.path
-    believes_records = task.repair.need(blob.digest) is Need.COPY and place.is_recorded_as(blob)
-    return place.is_in(path) if believes_records else place.is_seen_in(path)
+    return place.is_seen_in(path) or (place.is_in(path) and task.repair.need(blob.digest) is Need.COPY and place.is_recorded_as(blob))
 
 
 def _report_copied(task: Task, blob: Descriptor) -> None:

@@ -81,6 +81,8 @@ class ImageBlobs:
         for next_steps in workers.results():
             for step in next_steps:
                 workers.submit(step, queue=step.queue)
+        if not self._failed:
+            return self._referrers
         return replace(self._referrers, found=tuple(one for one in self._referrers.found if self._failed.isdisjoint(blob.digest for blob in one.image.blobs)))
 
     def _expect(self, blobs: Iterable[Descriptor]) -> list[_Step]:

@@ -28,11 +28,9 @@ class Mounts:
 
     def choose(self, task: Task, blob: Descriptor, place: BlobAtRegistry) -> str:
         """Return the path of a repository to mount from, "" for none."""
-        if not place.is_recorded_as(blob):
-            return ""
         paths = (path for path in place.repositories if path != task.repository.path and (task.repository, path) not in self._refused)
         path = next(paths, "")
-        return path if path and self._has_source(task, blob, place) else ""
+        return path if path and place.is_recorded_as(blob) and self._has_source(task, blob, place) else ""
 
     def learn_success(self, task: Task, path: str) -> None:
         """Note that the destination mounts from *path*."""
