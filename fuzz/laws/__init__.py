@@ -16,7 +16,7 @@ from fuzz.laws.credentials import logins
 from fuzz.laws.files import conversions, layouts, settings
 from fuzz.laws.fleet import messages
 from fuzz.laws.http import answers, exchanges, headers
-from fuzz.laws.http2 import connections
+from fuzz.laws.http2 import connections, header_blocks
 from fuzz.laws.registries import blobs, listings, manifests
 from fuzz.laws.rendering import documents
 from fuzz.laws.state import databases, states
@@ -45,6 +45,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             durations,
             answers,
             connections,
+            header_blocks,
             versions,
         )
     }

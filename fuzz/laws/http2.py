@@ -6,11 +6,14 @@ import contextlib
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.http2.errors import ConnectionBrokenError
+from imgsync.oci.http.http2.header_decoder import HeaderDecoder
+from imgsync.oci.http.http2.header_encoder import HeaderEncoder
 from imgsync.oci.http.http2.session import CONNECTION_WINDOW, EXCHANGE_WINDOW, Session
 
 _SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 _HEADERS = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"r"), (b":path", b"/v2/")]
 _OUTPUT_LIMIT = 1 << 20
+_HEAD_LIMIT = 64 << 10
 
 
 def connections(data: bytes) -> None:
@@ -21,6 +24,20 @@ def connections(data: bytes) -> None:
     The result does not depend on how the bytes are cut.
     """
     assert _read(data, len(data) or 1) == _read(data, 7)
+
+
+def header_blocks(data: bytes) -> None:
+    """
+    Check header blocks, one after each NUL.
+
+    Each is an error, or fields within the limit that our own encoder passes on unchanged.
+    """
+    decoder, encoder, again = HeaderDecoder(_HEAD_LIMIT), HeaderEncoder(), HeaderDecoder(_HEAD_LIMIT)
+    with contextlib.suppress(ConnectionBrokenError):
+        for block in data.split(b"\0"):
+            headers = decoder.decode(block)
+            assert sum(len(name) + len(value) + 32 for name, value in headers) <= _HEAD_LIMIT
+            assert again.decode(encoder.encode(headers)) == headers
 
 
 def _read(data: bytes, size: int) -> list[object]:

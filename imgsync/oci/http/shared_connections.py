@@ -176,7 +176,7 @@ class SharedConnections:
                 server.has_http2 = False
                 keep(stream)
                 return None
-            # Imported now: only servers with HTTP/2 need it, and it brings hpack.
+            # Imported now: only servers with HTTP/2 need it.
             from imgsync.oci.http.http2.link import open_link
 
             link = open_link(stream, stream_limit=server.stream_limit)

@@ -1,7 +1,7 @@
 """
 HTTP/2 for one client: many requests at once on one TLS connection.
 
-Imported once a server chose it, because hpack takes time to import. Upper modules use `link.open_link` and `shared_exchange`.
+Imported once a server chose it, because it takes time to import. Upper modules use `link.open_link` and `shared_exchange`.
 
 - `frames`: bytes to frames and back
 - `head`: headers of requests and responses
@@ -12,5 +12,5 @@ Imported once a server chose it, because hpack takes time to import. Upper modul
 - `request_stream`: one exchange as a byte stream, for `TimedSocket`
 - `shared_exchange`: sends a request, returns an `httpx.Response`
 
-Spec: RFC 9113, RFC 7541 (hpack).
+Spec: RFC 9113, RFC 7541.
 """

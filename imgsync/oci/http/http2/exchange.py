@@ -8,7 +8,8 @@ from collections import deque
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.errors import HeadTooLargeError
 from imgsync.oci.http.http2.errors import MalformedResponseError
-from imgsync.oci.http.http2.head import Header, ResponseHead, read_head
+from imgsync.oci.http.http2.head import ResponseHead, read_head
+from imgsync.oci.http.http2.static_table import Header
 
 _HEADS_LIMIT = 64 << 10
 _NO_BODY = {204, 304}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
-
-import hpack
+from collections.abc import Sequence
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.http2.errors import MalformedResponseError
+from imgsync.oci.http.http2.static_table import Header
 from imgsync.oci.http.request import Request, sends_length
 from imgsync.system.dataclass import dataclass
-
-Header = tuple[bytes, bytes]
 
 _STATUS = re.compile(rb"[1-9][0-9]{2}")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -44,23 +42,21 @@ def make_headers(request: Request) -> list[Header]:
     Raises:
         httpx.LocalProtocolError: A value holds a line break, which would forge a header behind the server.
     """
-    path = request.target.encode("latin-1")
     headers: list[Header] = [
         (b":method", request.method.encode("latin-1")),
         (b":scheme", request.origin[0].encode("latin-1")),
         (b":authority", request.host.encode("latin-1")),
-        # Nearly every path is new, and would push the token out of the compression's table.
-        hpack.NeverIndexedHeaderTuple(b":path", path),
+        (b":path", request.target.encode("latin-1")),
     ]
     headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
     if sends_length(request):
-        headers.append(hpack.NeverIndexedHeaderTuple(b"content-length", b"%d" % request.content_length))
-    if any(_FORBIDDEN.search(value) for header in headers for value in header):
+        headers.append((b"content-length", b"%d" % request.content_length))
+    if _FORBIDDEN.search(b"".join(itertools.chain.from_iterable(headers))):
         raise httpx.LocalProtocolError("a header holds a line break")
     return headers
 
 
-def read_head(headers: Iterable[Header]) -> ResponseHead:
+def read_head(headers: Sequence[Header]) -> ResponseHead:
     """
     Return the head of a response.
 
@@ -72,15 +68,16 @@ def read_head(headers: Iterable[Header]) -> ResponseHead:
     status = 0
     fields: list[Header] = []
     lengths: set[bytes] = set()
-    for name, value in headers:
-        if _FORBIDDEN.search(value):
-            raise MalformedResponseError("a header holds a line break")
+    if _FORBIDDEN.search(b"".join([value for _, value in headers])):
+        raise MalformedResponseError("a header holds a line break")
+    for header in headers:
+        name, value = header
         if name == b":status" and not status and not fields and _STATUS.fullmatch(value):
             status = int(value)
         elif _NAME.fullmatch(name) is None or name in _OF_CONNECTION:
             raise MalformedResponseError(f"the header {name[:40]!r} is not allowed")
         else:
-            fields.append((name, value))
+            fields.append(header)
             if name == b"content-length":
                 lengths.add(value)
     if not status or status == 101:

@@ -10,8 +10,8 @@ from imgsync.oci.http.errors import Http2UnusableError
 from imgsync.oci.http.http2 import frames
 from imgsync.oci.http.http2.errors import ConnectionBrokenError
 from imgsync.oci.http.http2.exchange import Exchange
-from imgsync.oci.http.http2.head import Header
 from imgsync.oci.http.http2.session import Session
+from imgsync.oci.http.http2.static_table import Header
 from imgsync.oci.http.nested_tls import DuplexTls, NestedTlsStream
 from imgsync.oci.http.wait_limit import TICK_SECONDS
 

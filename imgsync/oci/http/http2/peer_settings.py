@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from imgsync.oci.http.http2 import frames
 from imgsync.oci.http.http2.errors import ConnectionBrokenError, ErrorCode
+from imgsync.oci.http.http2.header_table import TABLE_BYTES
 from imgsync.system.dataclass import dataclass
 
 DEFAULT_WINDOW = (64 << 10) - 1
-# The client's table may be smaller than the server's.
-_TABLE_BYTES = 4096
 
 
 @dataclass(slots=True)
@@ -20,14 +19,14 @@ class PeerSettings:
         stream_limit: The most exchanges at once.
         window: The first window of each exchange, for request bodies.
         frame_bytes: The largest payload of a frame.
-        table_bytes: The size of our compression table.
+        table_bytes: The largest table of header fields that it keeps for us.
         are_known: Whether the server has sent its settings.
     """
 
     stream_limit: int
     window: int = DEFAULT_WINDOW
     frame_bytes: int = frames.FRAME_BYTES
-    table_bytes: int = _TABLE_BYTES
+    table_bytes: int = TABLE_BYTES
     are_known: bool = False
 
     def update(self, payload: bytes) -> None:
@@ -53,6 +52,6 @@ class PeerSettings:
                 # Larger frames would let one body hold up the others.
                 self.frame_bytes = frames.FRAME_BYTES
             elif identifier == frames.HEADER_TABLE_SIZE:
-                self.table_bytes = min(value, _TABLE_BYTES)
+                self.table_bytes = value
             elif identifier == frames.ENABLE_PUSH and value != 0:
                 raise ConnectionBrokenError(ErrorCode.PROTOCOL_ERROR, "the server enables push")

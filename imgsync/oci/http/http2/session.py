@@ -7,9 +7,6 @@ Without input or output: `feed` takes what came, `take_output` returns what to s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
-
-import hpack
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.errors import FullError, HeadTooLargeError, Http2UnusableError, UnprocessedError
@@ -18,8 +15,10 @@ from imgsync.oci.http.http2.errors import ConnectionBrokenError, ErrorCode, Malf
 from imgsync.oci.http.http2.exchange import Exchange
 from imgsync.oci.http.http2.flood_limit import FloodLimit
 from imgsync.oci.http.http2.frames import LARGEST_WINDOW, FrameReader, format_frame, format_number
-from imgsync.oci.http.http2.head import Header
+from imgsync.oci.http.http2.header_decoder import HeaderDecoder
+from imgsync.oci.http.http2.header_encoder import HeaderEncoder
 from imgsync.oci.http.http2.peer_settings import DEFAULT_WINDOW, PeerSettings
+from imgsync.oci.http.http2.static_table import Header
 
 # What a server may send before it was read: 1 MiB of each body, 16 MiB together. With 100 ms that is 10 MiB/s a body.
 EXCHANGE_WINDOW = 1 << 20
@@ -53,7 +52,7 @@ class Session:
         self.served_frames = 0
         self.unusable = ""
         self._reader = FrameReader()
-        self._encoder, self._decoder = hpack.Encoder(), hpack.Decoder(max_header_list_size=_HEADERS_LIMIT)
+        self._encoder, self._decoder = HeaderEncoder(), HeaderDecoder(_HEADERS_LIMIT)
         self._peer = PeerSettings(stream_limit)
         self._next_number = 1
         self._send_window = DEFAULT_WINDOW
@@ -111,7 +110,7 @@ class Session:
         number, self._next_number = self._next_number, self._next_number + 2
         exchange = Exchange(number, method, body_bytes=body_bytes, send_window=self._peer.window, receive_window=EXCHANGE_WINDOW)
         self.exchanges[number] = exchange
-        block = self._encoder.encode(headers, huffman=False)
+        block = self._encoder.encode(headers)
         self._output.append(frames.format_headers(number, block, ends=not body_bytes, limit=self._peer.frame_bytes))
         self._flood.note_request()
         return exchange
@@ -224,12 +223,7 @@ class Session:
         self._block = None if is_last else (number, flags, pieces)
         if not is_last:
             return
-        try:
-            headers = cast("list[Header]", self._decoder.decode(b"".join(pieces), raw=True))
-        except hpack.OversizedHeaderListError as error:
-            raise ConnectionBrokenError(ErrorCode.ENHANCE_YOUR_CALM, f"a response head larger than {_HEADERS_LIMIT >> 10} KiB") from error
-        except hpack.HPACKError as error:
-            raise ConnectionBrokenError(ErrorCode.COMPRESSION_ERROR, f"headers that cannot be read: {error}") from error
+        headers = self._decoder.decode(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         exchange = self.exchanges.get(number)
         if exchange is not None and not exchange.has_ended:
             self._note(exchange, lambda: exchange.note_headers(headers, ends=bool(flags & frames.END_STREAM)))
@@ -266,7 +260,7 @@ class Session:
             return
         before = self._peer.window
         self._peer.update(payload)
-        self._encoder.header_table_size = self._peer.table_bytes
+        self._encoder.resize(self._peer.table_bytes)
         for exchange in self.exchanges.values():
             exchange.send_window += self._peer.window - before
             if exchange.send_window > LARGEST_WINDOW:
