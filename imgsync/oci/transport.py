@@ -23,7 +23,7 @@ from imgsync.oci.http.request import RESPONSE_SECONDS
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy, retry_call
 from imgsync.oci.messages import RegistryRequest, RegistryResponse, StreamedResponse
-from imgsync.oci.responses import iterate_chunks, read_body, read_headers, read_warnings
+from imgsync.oci.responses import close_response, iterate_chunks, read_body, read_headers, read_warnings
 from imgsync.oci.sender import Sender
 from imgsync.oci.throttle import Throttle
 
@@ -136,7 +136,7 @@ class Transport:
                     raise self._refusal(request, response, url)
                 yield response, headers, url
             finally:
-                response.close()
+                close_response(response)
 
     def _refusal(self, request: RegistryRequest, response: httpx.Response, url: str) -> ImgsyncError:
         # Few runs are refused anything; docs/decisions/0006.

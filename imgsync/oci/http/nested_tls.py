@@ -121,10 +121,12 @@ class DuplexTls:
         self._outer, self._tls, self._incoming, self._outgoing = outer, tls, incoming, outgoing
         # OpenSSL does not let two threads use one connection at the same time.
         self._lock = threading.Lock()
+        # Reported once all that came before it was returned.
+        self._end: ssl.SSLError | None = None
 
     def receive(self, size: int) -> bytes | None:
         """
-        Return up to *size* bytes; none at the end.
+        Return what came in *size* encrypted bytes; none at the end.
 
         Return None while a TLS record is incomplete; the caller counts the time.
 
@@ -132,50 +134,52 @@ class DuplexTls:
             TimeoutError: None came within a quarter of a second; call again.
             OSError: The connection broke.
         """
-        data = self._decrypt(size)
-        if data is not None:
-            return data
-        received = self._outer.receive(size)
+        received = self._outer.receive(size) if self._end is None and not self._incoming.pending else None
         with self._lock:
             if received:
                 self._incoming.write(received)
-            else:
+            elif received is not None:
                 self._incoming.write_eof()
-        return self._decrypt(size)
+            return self._decrypt()
 
-    def write(self, data: bytes) -> None:
-        """Encrypt *data*; `flush` sends it."""
-        with self._lock:
-            self._tls.write(data)
-
-    def flush(self, check: Callable[[], None]) -> None:
+    def send(self, data: bytes, check: Callable[[], None]) -> None:
         """
-        Send all that was encrypted, however long that takes.
+        Encrypt *data* and send it, however long that takes.
 
         *check* is called whenever the peer does not take all at once, at least four times a second; its error ends the wait.
 
         Raises:
             OSError: The connection broke.
         """
-        while self._outgoing.pending:
-            with self._lock:
-                data = memoryview(self._outgoing.read())
-            while data:
-                with suppress(TimeoutError):
-                    data = data[self._outer.send(data) :]
-                if data:
-                    check()
+        with self._lock:
+            self._tls.write(data)
+            unsent = memoryview(self._outgoing.read())
+        while unsent:
+            with suppress(TimeoutError):
+                unsent = unsent[self._outer.send(unsent) :]
+            if unsent:
+                check()
 
     def close(self) -> None:
         """Close the stream below."""
         self._outer.close()
 
-    def _decrypt(self, size: int) -> bytes | None:
+    def _decrypt(self) -> bytes | None:
         """Return bytes, none at the end, None while a record is incomplete."""
-        with self._lock:
-            try:
-                return self._tls.read(min(size, _PLAIN_BYTES))
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                return b""
-            except ssl.SSLWantReadError:
-                return None
+        pieces: list[bytes] = []
+        try:
+            # A read in vain costs more than one of a record, so there is none after the last.
+            while self._end is None and (not pieces or self._incoming.pending):
+                piece = self._tls.read(_PLAIN_BYTES)
+                if not piece:
+                    raise ssl.SSLZeroReturnError
+                pieces.append(piece)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self._end = error
+        if pieces or self._end is None:
+            return b"".join(pieces) or None
+        if isinstance(self._end, (ssl.SSLZeroReturnError, ssl.SSLEOFError)):
+            return b""
+        raise self._end

@@ -128,7 +128,7 @@ class SharedConnections:
         """Return a connection and whether it is new; None means HTTP/1.1."""
         while True:
             with self._lock:
-                server = self._servers.setdefault(request.origin, _Server())
+                server = self._servers.get(request.origin) or self._servers.setdefault(request.origin, _Server())
                 if self._has_no_http2(request.origin, server):
                     return None
                 link = min((one for one in server.links if one.free_streams > 0), key=lambda one: one.active_streams, default=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.errors import Http2UnusableError
@@ -19,6 +20,8 @@ from imgsync.oci.http.wait_limit import TICK_SECONDS
 _RECEIVE_BYTES = 64 << 10
 # Bodies wait while more is queued, so that memory stays bounded and a small request does not wait behind them.
 _QUEUE_BYTES = 256 << 10
+# How long the reader may keep others from running: to let them run costs as much as a small response.
+_TURN_SECONDS = 0.01
 
 
 class Link:
@@ -34,6 +37,7 @@ class Link:
         self._queued_bytes = 0
         self._is_closed = False
         self._next_tick = time.monotonic() + TICK_SECONDS
+        self._next_turn = 0.0
         for work in (self._read, self._write):
             threading.Thread(target=work, daemon=True).start()
 
@@ -150,12 +154,15 @@ class Link:
         except TimeoutError:
             self._tick()
             return
-        if time.monotonic() >= self._next_tick:
+        now = time.monotonic()
+        if now >= self._next_tick:
             self._tick()
         if data is not None:
             self._feed(data)
-        # While bytes are there, gevent's `recv` returns without a switch, and nothing else in the process would run.
-        time.sleep(0)
+        if now >= self._next_turn or self._session.has_output:
+            # While bytes are there, gevent's `recv` returns without a switch, and nothing else in the process would run.
+            time.sleep(0)
+            self._next_turn = time.monotonic() + _TURN_SECONDS
 
     def _feed(self, data: bytes) -> None:
         with self._lock:
@@ -177,11 +184,8 @@ class Link:
 
     def _say_goodbye(self, error: ConnectionBrokenError) -> None:
         """Send the reason, if the server takes it at once."""
-        try:
-            self._stream.write(frames.format_goaway(error.code))
-            self._stream.flush(_give_up)
-        except OSError:
-            pass
+        with suppress(OSError):
+            self._stream.send(frames.format_goaway(error.code), _give_up)
 
     def _write(self) -> None:
         """Send what the session has to send, until the connection ends."""
@@ -199,14 +203,14 @@ class Link:
     def _send(self) -> None:
         with self._lock:
             data = self._session.take_output()
-            held_back = self._queued_bytes >= _QUEUE_BYTES
+            has_bodies, held_back = self._queued_bytes > 0, self._queued_bytes >= _QUEUE_BYTES
         if data:
-            self._stream.write(data)
-            self._stream.flush(self._raise_if_closed)
-        with self._lock:
-            self._queued_bytes = 0
-            if held_back:
-                self._session.wake_senders()
+            self._stream.send(data, self._raise_if_closed)
+        if has_bodies:
+            with self._lock:
+                self._queued_bytes = 0
+                if held_back:
+                    self._session.wake_senders()
 
     def _raise_if_closed(self) -> None:
         if self._is_closed:

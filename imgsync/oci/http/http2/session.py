@@ -153,8 +153,10 @@ class Session:
         """Forget an exchange, and cancel what is left of it."""
         if self.exchanges.pop(exchange.number, None) is not None and not (exchange.has_ended and exchange.error is None and not exchange.unsent_bytes):
             self._output.append(format_number(frames.RST_STREAM, exchange.number, ErrorCode.CANCEL))
-        exchange.fail(httpx.ReadError("the request was cancelled"))
-        self._return(exchange, exchange.discard())
+        if not exchange.has_ended:
+            exchange.fail(httpx.ReadError("the request was cancelled"))
+        if exchange.has_pieces:
+            self._return(exchange, exchange.discard())
 
     def fail(self, error: httpx.TransportError) -> None:
         """Fail all exchanges, each with an error of its own."""
