@@ -15,20 +15,22 @@ class SingleFlight(Generic[Key]):
 
     def __init__(self) -> None:
         """Begin with nothing in flight."""
-        self._flights: dict[Key, gevent.event.Event] = {}
+        # An event only where someone waits.
+        self._flights: dict[Key, gevent.event.Event | None] = {}
 
     def run(self, key: Key, work: Callable[[], object]) -> bool:
         """Run *work* and return True, or await running work and return False."""
         if key in self._flights:
             self.wait(key)
             return False
-        flight = self._flights[key] = gevent.event.Event()
+        self._flights[key] = None
         try:
             work()
             return True
         finally:
-            del self._flights[key]
-            flight.set()
+            awaited = self._flights.pop(key)
+            if awaited is not None:
+                awaited.set()
 
     def is_running(self, key: Key) -> bool:
         """Return whether work of *key* runs."""
@@ -36,6 +38,6 @@ class SingleFlight(Generic[Key]):
 
     def wait(self, key: Key) -> None:
         """Wait until work of *key* ended, successful or not."""
-        flight = self._flights.get(key)
-        if flight is not None:
-            flight.wait()
+        if key in self._flights:
+            awaited = self._flights[key] = self._flights[key] or gevent.event.Event()
+            awaited.wait()

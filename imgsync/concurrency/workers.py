@@ -7,10 +7,10 @@ import sys
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import gevent
-import gevent.queue
+import gevent.event
 
 from imgsync.concurrency.greenlets import assert_patched
 from imgsync.concurrency.stop import Stop
@@ -40,13 +40,6 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, 
             workers.submit(item)
 
 
-class _ProducerEnded:
-    """Stands among the results for a producer that ended."""
-
-
-_ABANDONED = object()
-
-
 @dataclass(slots=True)
 class _Queue(Generic[Item]):
     """The waiting items of one queue, and how many run."""
@@ -59,9 +52,7 @@ class _Queue(Generic[Item]):
     running_weight: int = 0
 
     def take(self, max_weight: int, *, more_may_come: bool) -> tuple[Item, int] | None:
-        """Take the next item and its weight, if any."""
-        if self.running >= self.limit or not (self.small or self.large):
-            return None
+        """Take the next item and its weight, None if it waits."""
         # First come, first served, if it may start.
         first_is_large = bool(self.large) and (not self.small or self.large[0] < self.small[0])
         if first_is_large and not self._may_start_large(max_weight, more_may_come=more_may_come):
@@ -71,6 +62,11 @@ class _Queue(Generic[Item]):
         _, item, weight = (self.large if first_is_large else self.small).popleft()
         self.count(1, weight)
         return item, weight
+
+    @property
+    def has_next(self) -> bool:
+        """Return whether an item waits, and a place is free."""
+        return self.running < self.limit and bool(self.small or self.large)
 
     def count(self, items: int, weight: int) -> None:
         """Count an item of *weight* that starts (1) or has ended (-1)."""
@@ -103,11 +99,12 @@ class Workers(Generic[Item, Result]):
         self._max_weight = max_weight
         self._stop = stop
         self._queues: dict[Hashable, _Queue[Item]] = {}
-        self._results: gevent.queue.SimpleQueue[Any] = gevent.queue.SimpleQueue()
+        self._results: list[Result] = []
+        # Set after a result, and once nothing runs; in `join` only then.
+        self._changed = gevent.event.Event()
+        self._is_joined = False
         self._number = itertools.count()
-        # Items and producers that `batches` still awaits, and producers that may still submit.
-        self._awaited_items = 0
-        self._awaited_producers = 0
+        self._running_items = 0
         self._running_producers = 0
         self._failure: BaseException | None = None
 
@@ -129,8 +126,18 @@ class Workers(Generic[Item, Result]):
 
     def deliver(self, result: Result) -> None:
         """Yield *result* from `batches`; work elsewhere came to it."""
-        self._awaited_items += 1
-        self._results.put(result)
+        self._results.append(result)
+        self._changed.set()
+
+    def run(self, item: Item) -> None:
+        """Run *item* in the caller's greenlet, as if submitted."""
+        try:
+            result = self._function(item)
+        except BaseException as error:  # noqa: BLE001 - raised in the greenlet that waits
+            self._failure = self._failure or error
+        else:
+            # `batches` may have taken the list meanwhile.
+            self._results.append(result)
 
     def produce(self, function: Callable[[], None]) -> None:
         """Run *function*, which may submit, in a greenlet; `results` raises its error."""
@@ -140,13 +147,12 @@ class Workers(Generic[Item, Result]):
                 function()
             except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
                 self._failure = self._failure or error
-            self._results.put(_ProducerEnded())
             self._running_producers -= 1
             if not self._running_producers:
                 for queue in list(self._queues.values()):
                     self._start(queue)
+            self._changed.set()
 
-        self._awaited_producers += 1
         self._running_producers += 1
         gevent.spawn_raw(work)
 
@@ -162,53 +168,53 @@ class Workers(Generic[Item, Result]):
         Items may be submitted meanwhile. Raises the first error once running items ended. Abandons items that still run
         when the grace period after cancelling is over; their results are lost.
         """
-        while self._awaited_items or self._awaited_producers:
-            first = self._wait_for_result()
-            if first is _ABANDONED:
+        while self._results or self._is_running:
+            if not (self._results or self._wait()):
                 break
-            batch = [result for result in self._drain(first) if self._is_item_result(result)]
+            batch, self._results = self._results, []
             if batch and self._failure is None:
                 yield batch
         if self._failure is not None:
             raise self._failure
 
-    def _wait_for_result(self) -> Any:
-        """Return the next result, or `_ABANDONED` once the stop is overdue."""
-        while True:
-            try:
-                return self._results.get(timeout=None if self._stop is None else _STOP_POLL_SECONDS)
-            except gevent.queue.Empty:
-                if self._stop is not None and self._stop.is_overdue:
-                    return _ABANDONED
+    def join(self) -> None:
+        """
+        Wait until all items ended, without their results.
 
-    def _drain(self, first: Any) -> list[Any]:
-        """Return *first* and the results that are there."""
-        return [first, *(self._results.get_nowait() for _ in range(self._results.qsize()))]
+        Raises the first error once running items ended.
+        """
+        self._is_joined = True
+        while self._is_running:
+            self._wait()
+        if self._failure is not None:
+            raise self._failure
 
-    def _is_item_result(self, result: Result | _ProducerEnded) -> bool:
-        """Count what ended; return whether it is the result of an item."""
-        if isinstance(result, _ProducerEnded):
-            self._awaited_producers -= 1
-            return False
-        self._awaited_items -= 1
+    @property
+    def _is_running(self) -> bool:
+        return self._running_items > 0 or self._running_producers > 0
+
+    def _wait(self) -> bool:
+        """Wait for a change; return False once the stop is overdue."""
+        self._changed.clear()
+        while not self._changed.wait(None if self._stop is None else _STOP_POLL_SECONDS):
+            if self._stop is not None and self._stop.is_overdue:
+                return False
         return True
 
     def _start(self, queue: _Queue[Item]) -> None:
         """Start waiting items of *queue* while it has free places."""
-        while self._failure is None and not (self._stop and self._stop.is_closed):
+        while queue.has_next and self._failure is None and not (self._stop and self._stop.is_closed):
             taken = queue.take(self._max_weight, more_may_come=self._running_producers > 0)
             if taken is None:
                 return
-            self._awaited_items += 1
+            self._running_items += 1
             gevent.spawn_raw(self._work, queue, *taken)
 
     def _work(self, queue: _Queue[Item], item: Item, weight: int) -> None:
         """Run one item, then start the next of its queue."""
-        result: Result | None = None
-        try:
-            result = self._function(item)
-        except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
-            self._failure = self._failure or error
+        self.run(item)
         queue.count(-1, weight)
-        self._results.put(result)
         self._start(queue)
+        self._running_items -= 1
+        if not (self._is_joined and self._running_items):
+            self._changed.set()

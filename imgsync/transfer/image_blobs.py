@@ -43,10 +43,6 @@ class _AwaitBlob:
 class _FindReferrers:
     """Find what refers to the image, to copy its blobs too."""
 
-    @property
-    def queue(self) -> Hashable:
-        return _FindReferrers
-
 
 _Step = _CopyBlob | _AwaitBlob | _FindReferrers
 
@@ -68,26 +64,25 @@ class ImageBlobs:
         self._own = {blob.digest for blob in image.blobs}
         self._referrers = Referrers()
         self._failed: set[str] = set()
+        self._workers: Workers[_Step, None] = Workers(self._run, limit=task.job.blobs_at_once)
         self.error: ImgsyncError | None = None
 
     def copy(self) -> Referrers:
         """Copy all blobs; return the referrers found meanwhile."""
-        workers: Workers[_Step, Sequence[_Step]] = Workers(self._run, limit=self._task.job.blobs_at_once)
-        steps: list[_Step] = self._expect(self._image.blobs)
+        self._submit(self._expect(self._image.blobs))
         if self._task.job.referrers is not False:
-            steps.append(_FindReferrers())
-        for step in steps:
-            workers.submit(step, queue=step.queue)
-        for next_steps in workers.results():
-            for step in next_steps:
-                workers.submit(step, queue=step.queue)
+            # Here, while the blobs are copied.
+            self._workers.run(_FindReferrers())
+        self._workers.join()
+        # It refers to this object, and both would stay until garbage is collected.
+        del self._workers
         if not self._failed:
             return self._referrers
         return replace(self._referrers, found=tuple(one for one in self._referrers.found if self._failed.isdisjoint(blob.digest for blob in one.image.blobs)))
 
-    def _expect(self, blobs: Iterable[Descriptor]) -> list[_Step]:
+    def _expect(self, blobs: Iterable[Descriptor]) -> list[_CopyBlob | _AwaitBlob]:
         """Return the steps that copy *blobs*; report what will have to move."""
-        steps: list[_Step] = []
+        steps: list[_CopyBlob | _AwaitBlob] = []
         for blob in blobs:
             # An external layer is moved only if the source has it.
             if not blob.is_external and self._blobs.is_expected_to_move(self._task, blob):
@@ -95,15 +90,18 @@ class ImageBlobs:
             steps.append(_CopyBlob(blob))
         return steps
 
-    def _run(self, step: _Step) -> Sequence[_Step]:
-        """Run one step; return the steps to run next."""
+    def _submit(self, steps: Iterable[_CopyBlob | _AwaitBlob]) -> None:
+        for step in steps:
+            self._workers.submit(step, queue=step.queue)
+
+    def _run(self, step: _Step) -> None:
+        """Run one step, and submit the steps to run next."""
         try:
-            return self._run_step(step)
+            self._submit(self._run_step(step))
         except ImgsyncError as error:
             if not is_final(error) or not self._is_of_referrers(step):
                 raise
             self.error = self.error or error
-            return []
 
     def _is_of_referrers(self, step: _Step) -> bool:
         """Return whether only referrers need *step*, which failed."""
@@ -112,7 +110,7 @@ class ImageBlobs:
         self._failed.add(step.blob.digest)
         return step.blob.digest not in self._own
 
-    def _run_step(self, step: _Step) -> Sequence[_Step]:
+    def _run_step(self, step: _Step) -> Sequence[_CopyBlob | _AwaitBlob]:
         match step:
             case _CopyBlob(blob) if self._blobs.is_arriving(self._task, blob):
                 self._task.listener.on_spare(blob)
@@ -126,7 +124,7 @@ class ImageBlobs:
             case _FindReferrers():
                 return self._find_referrers()
 
-    def _find_referrers(self) -> Sequence[_Step]:
+    def _find_referrers(self) -> Sequence[_CopyBlob | _AwaitBlob]:
         job = self._task.job
         parts = (part.digest for part in self._image.below)
         self._referrers = self._reader.read(
