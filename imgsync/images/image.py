@@ -156,12 +156,12 @@ def _check_sizes(client: RegistryClient, image: Image) -> None:
 def _sort_children_first(root: Manifest, manifests: dict[str, Manifest]) -> list[Manifest]:
     """Return the manifests below *root*, each after its children."""
     ordered: dict[str, Manifest] = {}
-
-    def visit(manifest: Manifest) -> None:
-        for child in manifest.children:
-            if child.digest not in ordered:
-                visit(manifests[child.digest])
-                ordered[child.digest] = manifests[child.digest]
-
-    visit(root)
+    _add_children(root, manifests, ordered)
     return list(ordered.values())
+
+
+def _add_children(manifest: Manifest, manifests: dict[str, Manifest], ordered: dict[str, Manifest]) -> None:
+    for child in manifest.children:
+        if child.digest not in ordered:
+            _add_children(manifests[child.digest], manifests, ordered)
+            ordered[child.digest] = manifests[child.digest]

@@ -7,7 +7,6 @@ of one HEAD per tag that exists and whose digest no listing has. A note is text 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 
 from imgsync.concurrency.single_flight import SingleFlight
@@ -31,7 +30,7 @@ class ReferrerTags:
         self._listed: dict[Repository, Mapping[str, str] | None] = {}
         # By repository and tag; "" if the tag does not exist.
         self._digests: dict[tuple[Repository, str], str] = {}
-        self._locks: dict[Repository, threading.Lock] = {}
+        self._listings: SingleFlight[Repository] = SingleFlight()
         self._flights: SingleFlight[tuple[Repository, str]] = SingleFlight()
 
     def learn(self, repository: Repository, tags: Iterable[tuple[str, str]]) -> None:
@@ -44,10 +43,9 @@ class ReferrerTags:
 
     def list(self, client: RegistryClient, repository: Repository) -> Mapping[str, str] | None:
         """Return the tags of *repository*, if one page suffices."""
-        with self._locks.setdefault(repository, threading.Lock()):
-            if repository not in self._listed:
-                self._listed[repository] = _list(client, repository)
-            return self._listed[repository]
+        while repository not in self._listed:
+            self._listings.run(repository, lambda: self._listed.update({repository: _list(client, repository)}))
+        return self._listed[repository]
 
     def set_digest(self, repository: Repository, tag: str, digest: str) -> None:
         """Note what *tag* names; "" if it does not exist."""

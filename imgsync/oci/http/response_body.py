@@ -67,6 +67,7 @@ class ResponseBody(httpx.SyncByteStream):
         if self._source is not None:
             self._source.close()
             self._source = None
+            self._parser.end()
 
     def _read_rest(self, source: BodySource, left: int) -> Iterator[bytes]:
         """Yield the last *left* bytes straight from the socket."""
@@ -101,6 +102,7 @@ class ResponseBody(httpx.SyncByteStream):
         if self._source is not None:
             self._source.finish(is_reusable=self._is_reusable and not self._parser.has_surplus)
             self._source = None
+            self._parser.end()
 
 
 def _receive_bytes(large_open: int) -> int:

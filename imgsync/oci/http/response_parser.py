@@ -60,6 +60,11 @@ class ResponseParser:
         pieces, self._pieces = self._pieces, []
         return pieces
 
+    def end(self) -> None:
+        """Take no more bytes."""
+        # llhttp's parser refers to this one: both would stay until garbage is collected.
+        del self._parser
+
     def feed(self, data: bytes) -> None:
         """
         Parse the next bytes of the response.

@@ -136,6 +136,9 @@ def retry_call(function: Callable[[], Result], retry_policy: RetryPolicy, *, ope
         # Most calls succeed at once; they do not need tenacity.
         return function()
     except ImgsyncError as error:
+        if not is_transient(error):
+            error.retries_exhausted = True
+            raise
         first_error = error
     pending = [first_error]
 
