@@ -15,6 +15,7 @@ DOCKER_SCHEMA_1_PREFIX = "application/vnd.docker.distribution.manifest.v1+"
 IMAGE_CONFIG_TYPES = frozenset({"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"})
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
 IMAGE_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+_MANIFEST_TYPES = INDEX_TYPES | IMAGE_TYPES | {OCI_ARTIFACT}
 # `*/*` also accepts schema 1. Otherwise the registry answers a plain 404, and we could not report schema 1 as the reason.
 ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST, OCI_ARTIFACT, "*/*;q=0.1"))
 
@@ -31,4 +32,4 @@ def read_manifest_type(content_type: str) -> str:
     Generic and unknown types, such as `application/json`, say nothing about a manifest.
     """
     media_type = normalize_media_type(content_type)
-    return media_type if media_type in INDEX_TYPES | IMAGE_TYPES | {OCI_ARTIFACT} or media_type.startswith(DOCKER_SCHEMA_1_PREFIX) else ""
+    return media_type if media_type in _MANIFEST_TYPES or media_type.startswith(DOCKER_SCHEMA_1_PREFIX) else ""

@@ -20,9 +20,9 @@ from imgsync.oci.spec.media_types import OCI_INDEX, normalize_media_type
 from imgsync.oci.spec.reference import is_tag
 from imgsync.oci.spec.strict_json import dump_json
 
-_COSIGN = ("sig", "att", "sbom")
 # Annotations in which cosign writes the type of an attestation: on a bundle, and on a layer of an `.att` tag.
 _PREDICATES = ("dev.sigstore.bundle.predicateType", "predicateType")
+_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9._-]")
 _REFERRERS_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64,128}(?:\.(?:sig|att|sbom))?")
 
 
@@ -33,14 +33,14 @@ def format_fallback_tag(digest: str) -> str:
     Registries without a referrers API need it.
     """
     algorithm, _, encoded = digest.partition(":")
-    return re.sub(r"[^A-Za-z0-9._-]", "-", f"{algorithm[:32]}-{encoded[:64]}")
+    return _NOT_IN_TAGS.sub("-", f"{algorithm[:32]}-{encoded[:64]}")
 
 
 def list_cosign_tags(digest: str) -> tuple[str, ...]:
     """Return cosign's tags for signatures, attestations and SBOMs of *digest*."""
-    tags = (f"{digest.replace(':', '-')}.{suffix}" for suffix in _COSIGN)
+    name = digest.replace(":", "-")
     # The name of a sha512 digest is too long for a tag.
-    return tuple(tag for tag in tags if is_tag(tag))
+    return (f"{name}.sig", f"{name}.att", f"{name}.sbom") if is_tag(f"{name}.sbom") else ()
 
 
 def is_referrers_tag(tag: str) -> bool:
