@@ -52,7 +52,9 @@ class _Queue(Generic[Item]):
     running_weight: int = 0
 
     def take(self, max_weight: int, *, more_may_come: bool) -> tuple[Item, int] | None:
-        """Take the next item and its weight, None if it waits."""
+        """Take the next item and its weight, if one may start."""
+        if self.running >= self.limit or not (self.small or self.large):
+            return None
         # First come, first served, if it may start.
         first_is_large = bool(self.large) and (not self.small or self.large[0] < self.small[0])
         if first_is_large and not self._may_start_large(max_weight, more_may_come=more_may_come):
@@ -62,11 +64,6 @@ class _Queue(Generic[Item]):
         _, item, weight = (self.large if first_is_large else self.small).popleft()
         self.count(1, weight)
         return item, weight
-
-    @property
-    def has_next(self) -> bool:
-        """Return whether an item waits, and a place is free."""
-        return self.running < self.limit and bool(self.small or self.large)
 
     def count(self, items: int, weight: int) -> None:
         """Count an item of *weight* that starts (1) or has ended (-1)."""
@@ -203,7 +200,7 @@ class Workers(Generic[Item, Result]):
 
     def _start(self, queue: _Queue[Item]) -> None:
         """Start waiting items of *queue* while it has free places."""
-        while queue.has_next and self._failure is None and not (self._stop and self._stop.is_closed):
+        while self._failure is None and not (self._stop and self._stop.is_closed):
             taken = queue.take(self._max_weight, more_may_come=self._running_producers > 0)
             if taken is None:
                 return

@@ -63,3 +63,53 @@ def test_large_items_are_bounded_by_weight():
     """)
 
     assert told == {"huge": 4, "medium": 10, "small": 20, "mixed huge": 4, "mixed small": 16, "few": 3}
+
+
+def test_join_waits_for_steps_that_steps_submit():
+    """Also for those that the caller's own step submits; the first error is raised once all ended."""
+    told = run_patched("""
+        import gevent
+        from imgsync.concurrency.workers import Workers
+        done = []
+        def work(left):
+            gevent.sleep(0.01)
+            if left == "bad":
+                raise ValueError("bad")
+            if left:
+                workers.submit(left - 1)
+            done.append(left)
+        workers = Workers(work, limit=2)
+        workers.submit(3)
+        workers.run(2)
+        workers.join()
+        joined = sorted(done)
+        for item in (1, "bad"):
+            workers.submit(item)
+        try:
+            workers.join()
+        except ValueError as error:
+            raised = str(error)
+        print(json.dumps({"joined": joined, "raised": raised, "done": len(done)}))
+    """)
+
+    assert told["joined"] == [0, 0, 1, 1, 2, 2, 3]
+    assert told["raised"] == "bad"
+    assert told["done"] >= 8
+
+
+def test_results_that_come_while_others_are_read_are_kept():
+    """Each is yielded once, however long its consumer takes."""
+    told = run_patched("""
+        import gevent
+        from imgsync.concurrency.workers import Workers
+        workers = Workers(lambda number: gevent.sleep(0.001 * (number % 5)) or number, limit=7)
+        for number in range(50):
+            workers.submit(number)
+        found = []
+        for batch in workers.batches():
+            found += batch
+            gevent.sleep(0.002)
+        print(json.dumps(sorted(found)))
+    """)
+
+    assert told == list(range(50))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import os
 import resource
 import select
@@ -22,6 +23,7 @@ from imgsync.oci.http.client import HttpClient
 from imgsync.oci.http.connector import Connector
 from imgsync.oci.http.errors import HeadTooLargeError
 from imgsync.oci.http.request import BODY_UNSENT, Request
+from imgsync.oci.http.response_parser import ResponseParser
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 
 Script = Callable[[socket.socket], None]
@@ -128,6 +130,20 @@ def test_post_without_a_body_has_a_length(serving):
     client.send(Request("POST", server.origin, "registry", "/u", ()))
 
     assert b"\r\nContent-Length: 0\r\n" in server.heads[0]
+
+
+def test_exchange_frees_its_memory_at_once(serving):
+    """Whether its body was read, its parser does not wait for the garbage collector."""
+    server, client = serving(lambda server: server.answering(OK, OK), lambda server: server.answering(OK))
+    gc.collect()
+    gc.disable()
+    try:
+        assert body_of(client.send(get(server))) == b"ok"
+        client.send(get(server)).close()
+        assert body_of(client.send(get(server))) == b"ok"
+        assert [one for one in gc.get_objects() if isinstance(one, ResponseParser)] == []
+    finally:
+        gc.enable()
 
 
 @pytest.mark.row("NET-12")
