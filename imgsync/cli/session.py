@@ -221,6 +221,9 @@ def _open_registries(settings: RegistriesConfig, log: Logger, throttles: dict[st
         is_in_grace=lambda: stop.is_in_grace,
     )
     registries.on_parallel = lambda registry, origin, count: log.debug("registry.parallel", registry=registry, origin=origin, requests=count)
+    registries.on_protocol = lambda registry, origin, server, protocol: log.debug(
+        "registry.protocol", registry=registry, origin=origin, server=server, protocol=protocol
+    )
     return registries
 
 

@@ -59,7 +59,7 @@ class AuthFlow:
             request = replace(request, expect_continue=False)
             response, url = self._send_as(client, request, header, retry_policy)
         is_replayable = request.body is None or isinstance(request.body, bytes) or BODY_UNSENT in response.extensions
-        if response.status_code != 401 or not self._sender.endpoint.is_own(url):
+        if response.status_code != 401 or not self._sender.is_own(url):
             return response, url
         # Buffered: the client is needed for the next request, and the text for an error.
         response = _buffer(response, request.operation)
@@ -75,7 +75,7 @@ class AuthFlow:
         """Send *request* with *header*, and note whether its password is accepted."""
         with self.authenticator.try_header(header, request.operation):
             response, url = self._sender.send(client, request, header, retry_policy=retry_policy)
-            if header is not None and self._sender.endpoint.is_own(url):
+            if header is not None and self._sender.is_own(url):
                 self.authenticator.note_answer(header, request.scopes, status=response.status_code, operation=request.operation)
             return response, url
 

@@ -189,8 +189,14 @@ class ClientPool:
 class ClientFactory:
     """Makes HTTP clients for one endpoint, which share its HTTP/2 connections."""
 
-    def __init__(self, endpoint: Endpoint, on_warning: Callable[[str], object] = lambda _: None) -> None:
-        """Connect to nothing yet; *on_warning* receives why a server gets HTTP/1.1."""
+    def __init__(
+        self, endpoint: Endpoint, on_warning: Callable[[str], object] = lambda _: None, on_protocol: Callable[[str, str], object] = lambda *_: None
+    ) -> None:
+        """
+        Connect to nothing yet.
+
+        *on_warning* receives why a server gets HTTP/1.1, *on_protocol* each server with what it chose.
+        """
         own = [origin_of(endpoint.discovered_by or endpoint.url)[1:]]
         if endpoint.token_server:
             own.append(origin_of(endpoint.token_server)[1:])
@@ -200,7 +206,11 @@ class ClientFactory:
         guard = SsrfGuard(own, resolver=endpoint.resolver, proxy=None if proxy is None else proxy.origin[1:])
         self._on_warning = on_warning
         self._connector = Connector(endpoint.tls_context, guard, proxy)
-        self._shared = SharedConnections(self._connector, self._warn) if endpoint.http2 else None
+        self._shared = (
+            SharedConnections(self._connector, self._warn, lambda origin, protocol: on_protocol(f"{origin[1]}:{origin[2]}", protocol))
+            if endpoint.http2
+            else None
+        )
 
     def __call__(self) -> HttpClient:
         """Return a new client."""

@@ -44,12 +44,17 @@ class Sender:
         self.endpoint = endpoint
         self.requests: Counter[str] = Counter()
         self._url = endpoint.url
+        self._own_prefix = f"{self._url}/"
         self.origin, self._host, path = parse_url(self._url)
         self._path = path.rstrip("/")
         self._rate_limit = rate_limit
         self._pull_limit = rate_limit.pull_limit
         self._capabilities = capabilities
         self._has_answered = False
+
+    def is_own(self, url: str) -> bool:
+        """Return whether *url* is on this endpoint, by any of its names."""
+        return url.startswith(self._own_prefix) or self.endpoint.is_own(url)
 
     def send(self, client: HttpClient, request: RegistryRequest, authorization: str | None, *, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
         """
@@ -97,7 +102,7 @@ class Sender:
             origin, host, target = self._split_url(url)
         except httpx.InvalidURL as error:
             raise translate_error(request.operation, error) from error
-        if origin == self.origin or self.endpoint.is_own(url):
+        if origin == self.origin or self.is_own(url):
             self.requests[request.method] += 1
             headers.update(request.auth_headers or {})
             if authorization is not None:

@@ -38,6 +38,7 @@ class Transport:
         *,
         on_warning: Callable[[str], None],
         on_parallel: Callable[[int], object] = lambda _: None,
+        on_protocol: Callable[[str, str], object] = lambda *_: None,
         refused: RefusedLogins | None = None,
         new_client: Callable[[], HttpClient] | None = None,
     ) -> None:
@@ -49,6 +50,7 @@ class Transport:
             rate_limit: The registry's, shared by source and destination.
             on_warning: Called with the text of each `Warning` header.
             on_parallel: Called when the number of parallel requests has changed much.
+            on_protocol: Called with each server, HOST:PORT, and the protocol that it chose first.
             refused: The logins that the registry refused, shared by both sides.
             new_client: Makes an HTTP client, instead of one for *endpoint*.
         """
@@ -56,7 +58,7 @@ class Transport:
         self.capabilities = Capabilities(body_limit_bytes=endpoint.chunk_bytes)
         self._on_warning = on_warning
         self._sender = Sender(endpoint, rate_limit, self.capabilities)
-        factory = ClientFactory(endpoint, on_warning)
+        factory = ClientFactory(endpoint, on_warning, on_protocol)
         self._pool = ClientPool(self._sender.origin, new_client or factory, self.capabilities, on_close=factory.close)
         self.refused = RefusedLogins() if refused is None else refused
         self._auth = AuthFlow(self._sender, self._pool, self.refused)
@@ -130,7 +132,7 @@ class Transport:
                     self._on_warning(text)
             try:
                 # What another host answers, such as a store of blobs, says nothing about the registry.
-                seconds = response.extensions.get(RESPONSE_SECONDS) if self.endpoint.is_own(url) else None
+                seconds = response.extensions.get(RESPONSE_SECONDS) if self._sender.is_own(url) else None
                 self._throttle.note_response(request, response.status_code, slot, seconds=seconds)
                 if response.status_code not in request.accept_statuses:
                     raise self._refusal(request, response, url)

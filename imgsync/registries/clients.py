@@ -77,6 +77,8 @@ class Registries:
         self._on_registry_warning = on_registry_warning
         # Receives a registry, the side, and how many parallel requests it gets from now on.
         self.on_parallel: Callable[[str, str, int], object] = lambda *_: None
+        # Receives a registry, the side, and a server with the protocol that it chose.
+        self.on_protocol: Callable[[str, str, str, str], object] = lambda *_: None
         self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._apis: dict[tuple[str, str, str], ApiSession] = {}
@@ -202,7 +204,12 @@ class Registries:
 
         refused = self._refused.setdefault(endpoint.registry, RefusedLogins())
         return Transport(
-            endpoint, rate_limit, on_warning=warn, on_parallel=lambda count: self.on_parallel(endpoint.registry, endpoint.origin, count), refused=refused
+            endpoint,
+            rate_limit,
+            on_warning=warn,
+            on_parallel=lambda count: self.on_parallel(endpoint.registry, endpoint.origin, count),
+            on_protocol=lambda server, protocol: self.on_protocol(endpoint.registry, endpoint.origin, server, protocol),
+            refused=refused,
         )
 
     def _make_retry_policy(self, mirror: Mirror, *, check: Callable[[], None]) -> RetryPolicy:

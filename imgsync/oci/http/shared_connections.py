@@ -65,10 +65,20 @@ class _Server:
 class SharedConnections:
     """The HTTP/2 connections of one endpoint, for all of its clients."""
 
-    def __init__(self, connector: Connector, on_unusable: Callable[[Origin, str], object] = lambda *_: None) -> None:
-        """Connect by *connector*; *on_unusable* receives why a server gets HTTP/1.1 instead."""
+    def __init__(
+        self,
+        connector: Connector,
+        on_unusable: Callable[[Origin, str], object] = lambda *_: None,
+        on_protocol: Callable[[Origin, str], object] = lambda *_: None,
+    ) -> None:
+        """
+        Connect by *connector*.
+
+        *on_unusable* receives why a server gets HTTP/1.1 instead, *on_protocol* what each server chose first.
+        """
         self._connector = connector
         self._on_unusable = on_unusable
+        self._on_protocol = on_protocol
         self._servers: dict[Origin, _Server] = {}
         self._lock = threading.Lock()
 
@@ -173,21 +183,26 @@ class SharedConnections:
             )
             opening.has_failed = False
             if not isinstance(stream, NestedTlsStream) or stream.protocol != _PROTOCOL:
-                server.has_http2 = False
+                self._note_protocol(request.origin, server, has_http2=False)
                 keep(stream)
                 return None
             # Imported now: only servers with HTTP/2 need it.
             from imgsync.oci.http.http2.link import open_link
 
             link = open_link(stream, stream_limit=server.stream_limit)
+            self._note_protocol(request.origin, server, has_http2=True)
             with self._lock:
-                server.has_http2 = True
                 server.links.append(link)
                 self._close_idle()
             return link
         finally:
             server.opening = None
             opening.done.set()
+
+    def _note_protocol(self, origin: Origin, server: _Server, *, has_http2: bool) -> None:
+        is_first, server.has_http2 = server.has_http2 is None, has_http2
+        if is_first:
+            self._on_protocol(origin, "HTTP/2" if has_http2 else "HTTP/1.1")
 
     def _open_beside(self, server: _Server, request: Request) -> None:
         """Open another connection in the background."""

@@ -80,11 +80,14 @@ def test_run_copies_by_http2(way, lab, tls_registry):
         lab.workplace.registries_file(json.dumps({"version": 1, "registries": {tls_registry.host: {"tls": {"ca": str(tls_registry.ca)}, **more}}}))
         lab.workplace.mirror("a", source=f"{tls_registry}/{lab.name}/app", destinations=[f"{tls_registry}/m"], retry={"attempts": 1})
         mark = tls_registry.mark()
-        ran = lab.run("apply")
+        ran = lab.run("apply", "-o", "json", "--log-level", "debug")
         assert bool(tunnel.asked) == (way == "through a proxy")
     asked = tls_registry.requests(mark)
 
     assert ran.code == 0
+    chosen = [(event["origin"], event["server"], event["protocol"]) for event in ran.events("registry.protocol")]
+    sides = [] if way == "switched off" else ["destination", "source"]
+    assert sorted(chosen) == [(side, tls_registry.host, "HTTP/2") for side in sides]
     assert tls_registry.digest(f"m/{lab.name}/app", "1") == content.digest
     large = [one for one in asked if one.method == "GET" and "/blobs/" in one.path]
     assert {one.protocol for one in large} <= {"HTTP/1.1", "HTTP/2.0"}
