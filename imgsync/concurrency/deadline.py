@@ -9,6 +9,7 @@ import gevent
 
 from imgsync.concurrency.stop import Stop
 from imgsync.errors import StoppedError
+from imgsync.system.chunk import Chunk
 
 _MEBIBYTE = 1 << 20
 
@@ -45,7 +46,7 @@ class Deadline:
             raise StoppedError(f"{self._what} took longer than {self._seconds:g}s", hint=self._hint)
 
 
-def stream_chunks(chunks: Iterable[bytes], *, deadline: Deadline, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+def stream_chunks(chunks: Iterable[Chunk], *, deadline: Deadline, on_bytes: Callable[[int], None]) -> Iterator[Chunk]:
     """Yield *chunks*, check *deadline* for each, and report their sizes."""
     since_pause = 0
     for chunk in chunks:

@@ -12,6 +12,7 @@ from imgsync.oci.messages import StreamedResponse
 from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
+from imgsync.system.chunk import Chunk
 from imgsync.text.units import parse_integer
 
 _PARTIAL = 206
@@ -23,7 +24,7 @@ class WrongRangeError(UnexpectedResponseError):
     """The response is not the requested range."""
 
 
-def download(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, start: int = 0, end: int | None = None) -> Generator[bytes, None, None]:
+def download(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, start: int = 0, end: int | None = None) -> Generator[Chunk, None, None]:
     """
     Yield the blob's bytes from *start* to *end*.
 
@@ -77,7 +78,7 @@ def _pause(client: RegistryClient, error: RegistryError, failures: int) -> None:
     client.retry_policy.pause(seconds)
 
 
-def _read_from(response: StreamedResponse, offset: int, end: int | None, *, operation: Operation, descriptor: Descriptor) -> Iterator[bytes]:
+def _read_from(response: StreamedResponse, offset: int, end: int | None, *, operation: Operation, descriptor: Descriptor) -> Iterator[Chunk]:
     """
     Yield the blob's bytes from *offset* on; skip what comes before.
 

@@ -7,6 +7,7 @@ from dataclasses import field
 
 from imgsync.oci.errors import Operation
 from imgsync.oci.spec.media_types import normalize_media_type
+from imgsync.system.chunk import Chunk
 from imgsync.system.dataclass import dataclass
 
 # The limit for responses that should be short, and for the text of errors.
@@ -41,7 +42,7 @@ class RegistryRequest:
     scopes: tuple[str, ...] = ()
     accept_statuses: frozenset[int] = frozenset({200})
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Iterable[bytes] | None = None
+    body: bytes | Iterable[Chunk] | None = None
     length_bytes: int | None = None
     limit_bytes: int = DEFAULT_LIMIT_BYTES
     auth_headers: Mapping[str, str] | None = field(default=None, repr=False)
@@ -77,4 +78,4 @@ class StreamedResponse:
 
     status: int
     headers: Mapping[str, str]
-    chunks: Iterator[bytes]
+    chunks: Iterator[Chunk]

@@ -23,6 +23,7 @@ from imgsync.oci.http.errors import (
     UnknownProxyError,
 )
 from imgsync.oci.http.url import join_url
+from imgsync.system.chunk import Chunk
 from imgsync.text.sanitize import sanitize_message
 from imgsync.text.units import parse_integer
 
@@ -161,14 +162,14 @@ def read_body(response: httpx.Response, limit: int, *, operation: Operation, tru
     return bytes(body)
 
 
-def _decompress(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
+def _decompress(inflate: zlib._Decompress, chunk: Chunk) -> Iterator[Chunk]:
     """Yield *chunk* decompressed, in pieces, because it may expand a thousandfold."""
     while chunk:
         yield inflate.decompress(chunk, _PIECE_BYTES)
         chunk = inflate.unconsumed_tail
 
 
-def iterate_chunks(response: httpx.Response, operation: Operation) -> Iterator[bytes]:
+def iterate_chunks(response: httpx.Response, operation: Operation) -> Iterator[Chunk]:
     """Yield the raw body of *response*, once; raise our errors."""
     try:
         # `iter_raw` does the same, and takes longer than the small bodies that most responses have.

@@ -28,6 +28,7 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.oci.responses import resolve_url
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
+from imgsync.system.chunk import Chunk
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import parse_integer
 
@@ -59,7 +60,7 @@ class UploadSession:
     min_chunk_bytes: int = 0
     mount_status: int = 0
 
-    def put(self, chunks: Iterable[bytes]) -> None:
+    def put(self, chunks: Iterable[Chunk]) -> None:
         """
         Send the blob in one PUT, or in chunks above the limit.
 
@@ -80,7 +81,7 @@ class UploadSession:
             self._learn_body_limit(error, size if limit is None else min(limit, size))
             raise
 
-    def _put_in_chunks(self, chunks: Iterable[bytes], chunk_bytes: int) -> None:
+    def _put_in_chunks(self, chunks: Iterable[Chunk], chunk_bytes: int) -> None:
         """Send several streamed PATCHes, check what the registry received, and close."""
         pieces = _Pieces(chunks)
         sent, size = 0, self.descriptor.size_bytes
@@ -115,7 +116,7 @@ class UploadSession:
         return self.client.make_operation("push blob", self.repository.with_digest(self.descriptor.digest))
 
     def _send(
-        self, method: str, url: str, body: Iterable[bytes] | None, length: int, *, accept_statuses: frozenset[int], headers: Mapping[str, str] = _NO_HEADERS
+        self, method: str, url: str, body: Iterable[Chunk] | None, length: int, *, accept_statuses: frozenset[int], headers: Mapping[str, str] = _NO_HEADERS
     ) -> StreamedResponse:
         request = RegistryRequest(
             self._operation,
@@ -244,11 +245,11 @@ def _resolve_location(client: RegistryClient, operation: Operation, header: str,
 class _Pieces:
     """Splits chunks into exact lengths without collecting them."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
         self._chunks = iter(chunks)
-        self._rest = b""
+        self._rest: Chunk = b""
 
-    def take(self, size: int) -> Iterator[bytes]:
+    def take(self, size: int) -> Iterator[Chunk]:
         """Yield the next *size* bytes, fewer at the end."""
         while size > 0:
             piece = self._rest or next(self._chunks, b"")

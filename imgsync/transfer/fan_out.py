@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Iterator
 from imgsync.concurrency.greenlets import spawn
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
+from imgsync.system.chunk import Chunk
 from imgsync.transfer.model import Task
 from imgsync.transfer.ranges import RangeReader
 from imgsync.transfer.shared_read import SharedRead
@@ -41,7 +42,7 @@ class FanOut:
         if is_useful and sum(shared.bound_bytes for shared in self._reads.values()) < _HELD_BYTES_IN_ALL:
             self._start(task, blob, self._consumers(task, others), bound_bytes=blob.size_bytes)
 
-    def read(self, task: Task, blob: Descriptor, others: Iterable[str]) -> Generator[bytes, None, None]:
+    def read(self, task: Task, blob: Descriptor, others: Iterable[str]) -> Generator[Chunk, None, None]:
         """
         Yield the blob's bytes, the last ones only once verified.
 
@@ -84,7 +85,7 @@ class FanOut:
     def _consumers(self, task: Task, others: Iterable[str]) -> set[str]:
         return {other for other in others if other not in self._late_registries} | {task.repository.registry}
 
-    def _read_alone(self, task: Task, blob: Descriptor, verifier: DigestVerifier) -> Iterator[bytes]:
+    def _read_alone(self, task: Task, blob: Descriptor, verifier: DigestVerifier) -> Iterator[Chunk]:
         # Close it here: left to the garbage collector, a broken download would keep its connection to the source.
         with contextlib.closing(self._ranges.read(task.source, task.job.source.repository, blob, start=verifier.seen_bytes)) as chunks:
             yield from verify_chunks(chunks, verifier)
@@ -103,7 +104,7 @@ class FanOut:
         # The read outlives this task if others need it: it ends when it has no consumer any more.
         source = task.source.with_check(shared.raise_if_unused)
 
-        def open_source() -> Generator[bytes, None, None]:
+        def open_source() -> Generator[Chunk, None, None]:
             return self._ranges.read(source, task.job.source.repository, blob, start=0)
 
         spawn(lambda: shared.run(open_source))

@@ -17,6 +17,7 @@ from imgsync.oci.download import WrongRangeError, download
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
+from imgsync.system.chunk import Chunk
 
 _SEGMENT_BYTES = 2 << 20
 _SEGMENTS_AHEAD = 20
@@ -31,7 +32,7 @@ class RangeReader:
         """Begin with nothing read ahead."""
         self._places = Semaphore(_SEGMENTS_AHEAD)
 
-    def read(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, start: int) -> Generator[bytes, None, None]:
+    def read(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, start: int) -> Generator[Chunk, None, None]:
         """
         Yield the blob's bytes from *start* on, in order and unverified.
 
@@ -49,7 +50,7 @@ class RangeReader:
         if reached < blob.size_bytes or not blob.size_bytes:
             yield from download(client, repository, blob, start=reached)
 
-    def _read_in_parallel(self, client: RegistryClient, repository: Repository, blob: Descriptor, start: int) -> Iterator[bytes]:
+    def _read_in_parallel(self, client: RegistryClient, repository: Repository, blob: Descriptor, start: int) -> Iterator[Chunk]:
         starts = iter(range(start, blob.size_bytes, _SEGMENT_BYTES))
         opened: deque[_Segment] = deque()
         try:
@@ -86,7 +87,7 @@ class _Segment:
 
     def __init__(self, client: RegistryClient, repository: Repository, blob: Descriptor, start: int, places: Semaphore | None) -> None:
         """Start reading from *start*; give one of *places* back at the end."""
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[Chunk] = deque()
         self._grown = Event()
         self._error: BaseException | None = None
         self._has_ended = False
@@ -96,7 +97,7 @@ class _Segment:
         end = min(start + _SEGMENT_BYTES, blob.size_bytes)
         spawn(lambda: self._run(client, repository, blob, start, end))
 
-    def next(self) -> bytes | None:
+    def next(self) -> Chunk | None:
         """Return the next bytes, None after the last."""
         while not self._chunks:
             if self._error is not None:

@@ -15,6 +15,7 @@ from enum import Enum, auto
 
 from imgsync.concurrency.greenlets import Event
 from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
+from imgsync.system.chunk import Chunk
 from imgsync.system.dataclass import dataclass
 
 _STALL_SECONDS = 1.0
@@ -58,7 +59,7 @@ class Consumer:
     position: int = 0
     """The byte that it takes next."""
 
-    rest: tuple[deque[bytes], DigestVerifier] | None = None
+    rest: tuple[deque[Chunk], DigestVerifier] | None = None
     """When it was detached: bytes still to take, and a verifier that has seen them."""
 
 
@@ -87,7 +88,7 @@ class SharedRead:
         self._on_end = on_end
         self._on_late = on_late
         self._consumers = {registry: Consumer() for registry in expected}
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[Chunk] = deque()
         # Offsets in the blob: of the first byte kept, and one past the last.
         self._base = 0
         self._end = 0
@@ -125,7 +126,7 @@ class SharedRead:
             if consumer.state is ConsumerState.EXPECTED:
                 self.leave(registry)
 
-    def run(self, open_source: Callable[[], Generator[bytes, None, None]]) -> None:
+    def run(self, open_source: Callable[[], Generator[Chunk, None, None]]) -> None:
         """Read the source; pass the last piece on only once verified."""
         try:
             with contextlib.closing(open_source()) as chunks:
@@ -139,7 +140,7 @@ class SharedRead:
         self._grown.set()
         self._trim()
 
-    def take(self, consumer: Consumer, *, check: Callable[[], None]) -> Iterator[bytes]:
+    def take(self, consumer: Consumer, *, check: Callable[[], None]) -> Iterator[Chunk]:
         """Yield the blob's bytes, until *consumer* has all or is detached."""
         while consumer.state is ConsumerState.TAKING:
             if consumer.position < self._end:
@@ -162,7 +163,7 @@ class SharedRead:
         if consumer.state is ConsumerState.WAITING:
             consumer.state = ConsumerState.TAKING
 
-    def _append(self, piece: bytes) -> None:
+    def _append(self, piece: Chunk) -> None:
         """Keep *piece* once the slowest consumer has taken enough."""
         while self._consumers and self.held_bytes >= self.bound_bytes:
             holds_up_others = any(consumer.state is ConsumerState.WAITING for consumer in self._consumers.values())
@@ -178,7 +179,7 @@ class SharedRead:
         self._end += len(piece)
         self._grown.set()
 
-    def _detach_slowest(self, next_piece: bytes) -> None:
+    def _detach_slowest(self, next_piece: Chunk) -> None:
         """Detach consumers that are a whole buffer behind."""
         self._stalled_seconds = 0.0
         for registry, consumer in list(self._consumers.items()):
@@ -196,7 +197,7 @@ class SharedRead:
             consumer.state = state
             self._trim()
 
-    def _chunk_at(self, position: int) -> bytes:
+    def _chunk_at(self, position: int) -> Chunk:
         offset = self._base
         for chunk in self._chunks:
             if offset == position:

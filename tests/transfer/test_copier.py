@@ -97,7 +97,7 @@ def test_failing_destination_does_not_spoil_the_other(lab, fan_out, third):
 
 @pytest.mark.row("DOS-07")
 def test_stalled_destination_does_not_stall_the_other(lab, fan_out, third):
-    """The other destination gets its image while the first one stalls."""
+    """The other gets its image meanwhile; the bytes kept for the first one do not change."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=12 * MEBIBYTE))
     held = Hold()
     third.add(held, method="PUT", target="/uploads/")

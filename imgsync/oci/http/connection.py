@@ -10,6 +10,7 @@ from imgsync.oci.http.response_body import RECEIVE_BYTES, ResponseBody
 from imgsync.oci.http.response_parser import ResponseParser
 from imgsync.oci.http.stream import Stream
 from imgsync.oci.http.timed_socket import TimedSocket
+from imgsync.system.chunk import Chunk
 
 # Up to this size, the head and the first piece of a body go out together.
 _SMALL_BYTES = 64 << 10
@@ -65,6 +66,10 @@ class Connection:
     def receive(self, size: int) -> bytes:
         """Return up to *size* bytes; none at the end."""
         return self._socket.receive(size)
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """Fill *buffer* from its start; return the count, 0 at the end."""
+        return self._socket.receive_into(buffer)
 
     def detach(self) -> Stream:
         """Return the stream below, for another use."""
@@ -133,7 +138,7 @@ class Connection:
             raise httpx.LocalProtocolError("the body is not as long as its Content-Length")
         return True
 
-    def _send_first(self, head: bytes, piece: bytes) -> int:
+    def _send_first(self, head: bytes, piece: Chunk) -> int:
         """Send *head* and the first *piece*; return the length of *piece*."""
         if len(piece) <= _SMALL_BYTES:
             self._socket.send_all(head + piece)

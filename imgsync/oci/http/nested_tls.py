@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from imgsync.oci.http.stream import Stream, repeat
+from imgsync.oci.http.stream import Stream, read_records, repeat
 from imgsync.oci.http.wait_limit import WaitLimit
 
 Result = TypeVar("Result")
@@ -49,6 +49,17 @@ class NestedTlsStream:
             return self._run(partial(self.tls.read, size))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """Fill *buffer* from its start; return the count, 0 at the end."""
+        return read_records(self._read_into, buffer, self._run(partial(self._read_into, buffer)))
+
+    def _read_into(self, buffer: memoryview) -> int:
+        try:
+            # With a buffer, it returns a number.
+            return int(self.tls.read(len(buffer), buffer))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return 0
 
     def send(self, data: bytes | memoryview) -> int:
         """Return how many bytes of *data* were taken."""

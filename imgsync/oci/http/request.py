@@ -8,6 +8,7 @@ from dataclasses import field
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import Origin
 from imgsync.oci.http.wait_limit import never_end
+from imgsync.system.chunk import Chunk
 from imgsync.system.dataclass import dataclass
 
 # Extension of a response that came before any of the request's body was sent.
@@ -45,7 +46,7 @@ class Request:
     host: str
     target: str
     headers: tuple[tuple[str, str], ...]
-    body: bytes | Iterable[bytes] | None = field(default=None, repr=False)
+    body: bytes | Iterable[Chunk] | None = field(default=None, repr=False)
     length_bytes: int | None = None
     is_large: bool = False
     expect_continue: bool = False
@@ -72,13 +73,13 @@ class PrefetchedBody:
     It is replayable until the second piece is taken.
     """
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(self, pieces: Iterable[Chunk]) -> None:
         """Read the first of *pieces*, however long that takes."""
         self._rest = iter(pieces)
         self._first = next(self._rest, b"")
         self.is_replayable = True
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         """Yield the first piece, and the rest once."""
         yield self._first
         for piece in self._rest:

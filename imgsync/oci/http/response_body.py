@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.read_buffers import ReadBuffers
 from imgsync.oci.http.response_parser import ResponseParser
+from imgsync.system.chunk import Chunk
 
-# Larger reads cost less CPU per byte, but each open body holds a few of them. So all large bodies together share 16 MiB.
+# Larger reads cost less CPU per byte, but each open body holds two of them. So all large bodies together share 16 MiB, twice.
 RECEIVE_BYTES = 256 << 10
-_LARGE_RECEIVE_BYTES = 256 << 10
+_LARGE_RECEIVE_BYTES = 1 << 20
 _LARGE_TOGETHER_BYTES = 16 << 20
 _LARGE_BODY_BYTES = 8 << 20
 
@@ -20,6 +22,9 @@ class BodySource(Protocol):
 
     def receive(self, size: int) -> bytes:
         """Return up to *size* bytes; none at the end."""
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """Fill *buffer* from its start; return the count, 0 at the end."""
 
     def finish(self, *, is_reusable: bool) -> None:
         """End the exchange; close the connection unless it is reusable."""
@@ -45,7 +50,7 @@ class ResponseBody(httpx.SyncByteStream):
         if not parser.has_body or parser.is_complete:
             self._finish()
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:  # type: ignore[override]  # we read it ourselves, never httpx
         """Yield the pieces of the body, without the framing."""
         parser = self._parser
         left = parser.content_length
@@ -69,13 +74,13 @@ class ResponseBody(httpx.SyncByteStream):
             self._source = None
             self._parser.end()
 
-    def _read_rest(self, source: BodySource, left: int) -> Iterator[bytes]:
+    def _read_rest(self, source: BodySource, left: int) -> Iterator[Chunk]:
         """Yield the last *left* bytes straight from the socket."""
-        is_large = left >= _LARGE_BODY_BYTES
-        ResponseBody._large_open += is_large
+        buffers = ReadBuffers() if left >= _LARGE_BODY_BYTES else None
+        ResponseBody._large_open += buffers is not None
         try:
             while left > 0:
-                piece = source.receive(min(left, _receive_bytes(ResponseBody._large_open) if is_large else RECEIVE_BYTES))
+                piece = source.receive(min(left, RECEIVE_BYTES)) if buffers is None else _read_large(source, left, buffers, ResponseBody._large_open)
                 if not piece:
                     raise httpx.RemoteProtocolError(f"the connection closed {left} bytes before the end of the body")
                 left -= len(piece)
@@ -83,7 +88,7 @@ class ResponseBody(httpx.SyncByteStream):
                     self._finish()
                 yield piece
         finally:
-            ResponseBody._large_open -= is_large
+            ResponseBody._large_open -= buffers is not None
 
     def _read_more(self, source: BodySource) -> None:
         """Parse more of a body of unknown length."""
@@ -105,5 +110,6 @@ class ResponseBody(httpx.SyncByteStream):
             self._parser.end()
 
 
-def _receive_bytes(large_open: int) -> int:
-    return max(RECEIVE_BYTES, min(_LARGE_RECEIVE_BYTES, _LARGE_TOGETHER_BYTES // large_open))
+def _read_large(source: BodySource, left: int, buffers: ReadBuffers, large_open: int) -> memoryview:
+    size = max(RECEIVE_BYTES, min(_LARGE_RECEIVE_BYTES, _LARGE_TOGETHER_BYTES // large_open))
+    return buffers.read(min(left, size), source.receive_into, buffer_bytes=size)

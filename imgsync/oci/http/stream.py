@@ -34,6 +34,14 @@ class Stream(Protocol):
             TimeoutError: None came within a quarter of a second; call again.
         """
 
+    def receive_into(self, buffer: memoryview) -> int:
+        """
+        Fill *buffer* from its start; return the count, 0 at the end.
+
+        Raises:
+            TimeoutError: None came within a quarter of a second; call again.
+        """
+
     def send(self, data: bytes | memoryview) -> int:
         """
         Return how many bytes of *data* were taken.
@@ -63,6 +71,7 @@ class PlainStream:
         connected.settimeout(TICK_SECONDS)
         # Called without a method in between: most streams are plain, and each request calls them.
         self.receive = connected.recv
+        self.receive_into = connected.recv_into
         self.send = connected.send
 
     def has_input(self) -> bool:
@@ -114,10 +123,14 @@ class TlsStream:
                 self._wait(select.POLLIN)
         return self._run(partial(self.socket.recv, size))
 
+    def receive_into(self, buffer: memoryview) -> int:
+        """Fill *buffer* from its start; return the count, 0 at the end."""
+        return read_records(self.socket.recv_into, buffer, self._run(partial(self.socket.recv_into, buffer)))
+
     def send(self, data: bytes | memoryview) -> int:
         """Return how many bytes of *data* were taken."""
         self._awaits_answer = True
-        return self._run(partial(self.socket.send, data))
+        return write_records(self.socket.send, data, self._run(partial(self.socket.send, data)))
 
     def has_input(self) -> bool:
         """Return whether bytes, an end or an error wait to be read."""
@@ -167,6 +180,29 @@ class TlsStream:
             socket.socket.recv(self.socket, 1, socket.MSG_PEEK)
         finally:
             self.socket.settimeout(0)
+
+
+def read_records(receive_into: Callable[[memoryview], int], buffer: memoryview, count: int) -> int:
+    """Read TLS records behind *count* bytes; return the new count."""
+    # TLS gives at most one record of 16 KiB at once.
+    with suppress(ssl.SSLWantReadError):
+        while 0 < count < len(buffer):
+            more = receive_into(buffer[count:])
+            if not more:
+                break
+            count += more
+    return count
+
+
+def write_records(send: Callable[[memoryview], int], data: bytes | memoryview, count: int) -> int:
+    """Write *data* behind *count* bytes; return the new count."""
+    if count < len(data):
+        view = memoryview(data)
+        # As above. What TLS could not send must be offered again, which the next call does.
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while count < len(view):
+                count += send(view[count:])
+    return count
 
 
 def repeat(step: Callable[[], Result], limit: WaitLimit) -> Result:

@@ -10,6 +10,7 @@ from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.errors import StalledError
 from imgsync.oci.http.stream import Stream
 from imgsync.oci.http.wait_limit import TICK_SECONDS, never_end
+from imgsync.system.chunk import Chunk
 
 # Below 1 KiB/s we treat the peer as stalled.
 _MINIMUM_BYTES_PER_SECOND = 1 << 10
@@ -91,7 +92,28 @@ class TimedSocket:
                 self._measure(began, len(data))
                 return data
 
-    def send_all(self, data: bytes) -> None:
+    def receive_into(self, buffer: memoryview) -> int:
+        """
+        Fill *buffer* from its start; return the count, 0 at the end.
+
+        Raises:
+            httpx.ReadTimeout: No byte came in time, or too few.
+            httpx.ReadError: The connection broke.
+        """
+        stream = self._require_open()
+        began = time.monotonic()
+        while True:
+            try:
+                count = stream.receive_into(buffer)
+            except TimeoutError as error:
+                self._hold_on(began, httpx.ReadTimeout, error)
+            except OSError as error:
+                raise httpx.ReadError(str(error)) from error
+            else:
+                self._measure(began, count)
+                return count
+
+    def send_all(self, data: Chunk) -> None:
         """
         Send *data*, however long that takes while it progresses.
 
@@ -114,7 +136,7 @@ class TimedSocket:
         """Read TLS messages; return whether anything else waits to be read."""
         return self._require_open().discard_input()
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def _send(self, data: Chunk) -> int:
         stream = self._require_open()
         began = time.monotonic()
         while True:

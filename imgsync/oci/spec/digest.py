@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from imgsync.errors import ContentMismatchError, UnsupportedContentError
+from imgsync.system.chunk import Chunk
 
 # A digest becomes part of URLs and keys, so only the exact length in lower-case ASCII matches. In other
 # tools a looser check let digests escape into other paths (CVE-2024-3727).
@@ -92,7 +93,7 @@ class DigestVerifier:
         if self.seen_bytes + size > self._size:
             raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual="more")
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: Chunk) -> None:
         """Hash the next bytes."""
         self.seen_bytes += len(chunk)
         self._hasher.update(chunk)
@@ -111,7 +112,7 @@ class DigestVerifier:
             raise ContentMismatchError(self._what, expected=self._digest, actual=found)
 
 
-def verify_chunks(chunks: Iterable[bytes], verifier: DigestVerifier) -> Iterator[bytes]:
+def verify_chunks(chunks: Iterable[Chunk], verifier: DigestVerifier) -> Iterator[Chunk]:
     """
     Yield *chunks* unchanged, the last one only after verification.
 
@@ -121,8 +122,10 @@ def verify_chunks(chunks: Iterable[bytes], verifier: DigestVerifier) -> Iterator
     Raises:
         ContentMismatchError: The size or the digest differs.
     """
-    last = b""
-    for chunk in filter(None, chunks):
+    last: Chunk = b""
+    for chunk in chunks:
+        if not chunk:
+            continue
         verifier.expect(len(chunk))
         # Hashed and passed on at once, while the bytes are in the processor's cache.
         verifier.update(chunk)

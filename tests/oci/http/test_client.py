@@ -467,6 +467,65 @@ def test_endless_framing_is_an_error(what, serving):
     assert sent < 32 << 20
 
 
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_kept_pieces_of_a_large_body_stay_as_they_came(is_encrypted, serving, authority: trustme.CA):
+    """Also those of the next body on the same connection."""
+    body = os.urandom((9 << 20) + 7)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    context, trust = _contexts(authority) if is_encrypted else (None, None)
+    server, client = serving(lambda server: server.answering(head + body, head + body, OK), tls=context, trust=trust)
+
+    first, second = ([bytes(piece) if number % 3 else piece for number, piece in enumerate(client.send(get(server)).stream)] for _ in range(2))
+
+    assert b"".join(first) == body
+    assert b"".join(second) == body
+    assert body_of(client.send(get(server))) == b"ok"
+
+
+def test_large_body_that_is_cut_over_tls_is_an_error(serving, authority: trustme.CA):
+    """After the bytes that came."""
+    body = os.urandom(9 << 20)
+    context, trust = _contexts(authority)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(body) + 1)
+    server, client = serving(lambda server: server.answering(head + body), tls=context, trust=trust)
+    came: list[bytes] = []
+
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        came.extend(client.send(get(server)).stream)
+
+    assert body.startswith(b"".join(came))
+
+
+def test_large_body_is_sent_over_tls_as_it_is(serving, authority: trustme.CA):
+    """To a peer that takes few bytes at once, in pieces of any length."""
+    body = os.urandom((3 << 20) + 5)
+    context, trust = _contexts(authority)
+    taken: list[bytes] = []
+
+    def take(server: Server) -> Script:
+        def script(connection: socket.socket) -> None:
+            server.head(connection)
+            taken.append(_exactly(connection, len(body)))
+            connection.sendall(OK)
+
+        return script
+
+    server, client = serving(take, tls=context, trust=trust)
+
+    answer = client.send(put(server, [memoryview(body)[:70_000], memoryview(body)[70_000:]], len(body)))
+
+    assert answer.status_code == 200
+    assert taken == [body]
+
+
+def _contexts(authority: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the contexts of a server and of its client."""
+    context, trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(trust)
+    return context, trust
+
+
 def test_preconnected_connection_is_used(serving):
     """It serves the first request."""
     server, client = serving(lambda server: server.answering(OK))

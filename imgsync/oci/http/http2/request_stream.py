@@ -37,6 +37,12 @@ class RequestStream:
                 raise TimeoutError("nothing came")
         return self._link.take(exchange, size)
 
+    def receive_into(self, buffer: memoryview) -> int:
+        """Fill *buffer* from its start; return the count, 0 at the end."""
+        data = self.receive(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def send(self, data: bytes | memoryview) -> int:
         """
         Return how many bytes of *data* were taken.
