@@ -125,7 +125,7 @@ def drain(response: httpx.Response) -> None:
 def close_response(response: httpx.Response) -> None:
     """Free the connection of *response*."""
     # `Response.close` does the same, and takes longer than to read a small body.
-    response.stream.close()  # type: ignore[union-attr]  # as above
+    response.stream.close()  # type: ignore[union-attr]  # always a stream that is read without `async`
 
 
 def read_body(response: httpx.Response, limit: int, *, operation: Operation, truncate: bool = False) -> bytes:
@@ -173,7 +173,7 @@ def iterate_chunks(response: httpx.Response, operation: Operation) -> Iterator[C
     """Yield the raw body of *response*, once; raise our errors."""
     try:
         # `iter_raw` does the same, and takes longer than the small bodies that most responses have.
-        yield from response.stream  # type: ignore[misc]  # always a stream that is read without `async`
+        yield from response.stream  # type: ignore[misc]  # as in `close_response`
     except HTTP_ERRORS as error:
         raise translate_error(operation, error) from error
 
