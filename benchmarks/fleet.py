@@ -33,6 +33,7 @@ from imgsync.documents.batch import decode_batch
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.content import PlanContent, RepositoryContent
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan
+from imgsync.plan.packed_changes import pack_changes
 from imgsync.text.units import format_timestamp
 from tests.support import rabbitmq
 
@@ -47,7 +48,7 @@ def make_plan(count: int, created_at: str) -> Plan:
     """Return a plan of *count* creates."""
     repositories = max(1, count // _TAGS_PER_REPOSITORY)
     names = [(Repository("source.example", path), Repository("mirror.example", f"m/{path}")) for path in (f"app{one:06}" for one in range(repositories))]
-    changes = tuple(_make_change(names[number // _TAGS_PER_REPOSITORY % repositories], number) for number in range(count))
+    changes = pack_changes(_make_change(names[number // _TAGS_PER_REPOSITORY % repositories], number) for number in range(count))
     content = tuple(RepositoryContent(str(one), 1 << 20, 100, False) for _, one in names)
     notes = MirrorNotes("a", "source.example", ("mirror.example/m",), "mirrors.d/a.yaml", 2)
     plan = Plan(changes, mirrors=(notes,), content=PlanContent(content), created_at=created_at)

@@ -11,13 +11,13 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from imgsync.apply.packed_outcomes import pack_outcomes
 from imgsync.apply.report import UNCHANGED, Outcome, Report, Result, add_shared, make_unchanged_outcome
 from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts, ShardOutcome
 from imgsync.errors import OutcomeError
 from imgsync.oci.spec.reference import Reference
 from imgsync.partition.shard import Shard
-from imgsync.plan.model import COPIES, Action, Change, Plan, PlanError
-from imgsync.plan.resume import get_pushed_digest
+from imgsync.plan.model import COPIES, Action, Change, Plan, PlanError, get_pushed_digest
 from imgsync.plan.shards import Partition
 from imgsync.system.dataclass import dataclass
 
@@ -80,7 +80,7 @@ def combine_outcomes(plan: Plan, given: Sequence[NamedOutcome], *, plan_file: st
     # The errors of the report name the others.
     idle = tuple(sorted(set(missing) - {partition.find_shard(change) for change in plan.pending}))
     done = [one.done for one in given]
-    outcomes = tuple(found.get(change.destination) or _settle(change, partition.find_shard(change), missing) for change in plan.changes)
+    outcomes = pack_outcomes(plan.changes, (found.get(change.destination) or _settle(change, partition.find_shard(change), missing) for change in plan.changes))
     report = Report(
         plan_id=plan.id,
         outcomes=outcomes,

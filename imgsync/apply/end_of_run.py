@@ -40,7 +40,7 @@ def list_left(report: Report, before: Sequence[str], *, sees_all: bool) -> list[
     because not *sees_all*, as with `--only`.
     """
     # Deletions keep no place in the order: each run finds them again, and deletes last.
-    left = [str(outcome.change.destination) for outcome in report.outcomes if outcome.result is Result.REMAINING and outcome.change.action is not Action.DELETE]
+    left = [str(outcome.change.destination) for outcome in report.select(Result.REMAINING) if outcome.change.action is not Action.DELETE]
     if report.errors or not sees_all:
         missing = dict.fromkeys(before)
         for outcome in report.iter_outcomes() if missing else ():
@@ -52,7 +52,7 @@ def list_left(report: Report, before: Sequence[str], *, sees_all: bool) -> list[
 
 def list_successes(report: Report, config: Config) -> list[str]:
     """Return the mirrors that are as declared."""
-    unsuccessful = {outcome.change.mirror for outcome in report.outcomes if outcome.result in _UNSUCCESSFUL}
+    unsuccessful = {mirror for mirror, result in report.sums if result in _UNSUCCESSFUL}
     unsuccessful.update(error.mirror for error in report.errors)
     # Of a mirror of which only a part was applied, the rest may not be as declared.
     whole = [mirror for mirror in config.mirrors if find_part(mirror, config.only) is None]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from imgsync.plan.gone_tag import Absence, GoneTag
-from imgsync.plan.model import Action, Plan
+from imgsync.plan.model import Plan
 
 
 def list_gone(plan: Plan, since: Mapping[str, str]) -> Iterator[GoneTag]:
@@ -16,7 +16,7 @@ def list_gone(plan: Plan, since: Mapping[str, str]) -> Iterator[GoneTag]:
     *since* is when each was first seen to be gone, by destination.
     """
     yield from (replace(tag, since=since.get(str(tag.destination))) for tag in plan.gone)
-    for change in plan.changes:
+    for change in plan.deletions:
         # A deletion that failed, was refused or is left for the next run. A tag that is back has no date.
-        if change.action is Action.DELETE and (date := since.get(str(change.destination))) and change.gone_since:
+        if (date := since.get(str(change.destination))) and change.gone_since:
             yield GoneTag(change.mirror, change.source, change.destination, change.destination_digest or "", date, Absence.UNLISTED)

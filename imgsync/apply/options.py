@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Protocol
 
 from imgsync.apply.time_limits import TimeLimits
-from imgsync.plan.model import Change, Plan
+from imgsync.plan.model import Plan
 from imgsync.plan.safety import SafetyLimits
 from imgsync.system.dataclass import dataclass
 
@@ -21,8 +21,8 @@ class Fleet(Protocol):
     def connect(self) -> None:
         """Return once the others can be reached, or raise an error."""
 
-    def run(self, plan: Plan, changes: Sequence[Change], deliver: Callable[[FinishedChange], None]) -> None:
-        """Have *changes* copied; return when all ended, or after a stop."""
+    def run(self, plan: Plan, mirrors: Collection[str], deliver: Callable[[FinishedChange], None]) -> None:
+        """Have the copies for *mirrors* made; return when all ended, or after a stop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from imgsync.apply.state_writer import StateWriter
 from imgsync.apply.tag_owner import TagOwners
 from imgsync.config.model import Config
 from imgsync.plan.context import PlanContext
-from imgsync.plan.model import PENDING, Action, Change, Plan
-from imgsync.plan.resume import get_pushed_digest
+from imgsync.plan.model import COPIES, PENDING, Action, Change, Plan, get_pushed_digest
 from imgsync.state import Record
 from imgsync.text.units import format_timestamp, parse_timestamp
 
@@ -36,7 +35,9 @@ def record_combined(plan: Plan, combined: Combined, config: Config, context: Pla
     # As a run does: what began and did not end may have changed the destination.
     unfinished = (outcome.change for outcome in outcomes if outcome.result in _UNFINISHED)
     writer.mark_unconfirmed(change for change in unfinished if not _is_applied(change, writer.record(change), plan))
-    records = [record for outcome in outcomes if (record := maker.make(outcome, combined.records, now=context.now)) is not None]
+    # What a shard kept is no copy any more.
+    copied = (outcome for change, outcome in zip(plan.changes, outcomes, strict=True) if change.action in COPIES)
+    records = [record for outcome in copied if (record := maker.make(outcome, combined.records, now=context.now)) is not None]
     writer.write_found(combined.blobs, records)
     for outcome in outcomes:
         if outcome.result is Result.DELETED and (known := writer.record(outcome.change)) is not None and known.digest == outcome.change.destination_digest:
@@ -57,12 +58,11 @@ class RecordMaker:
         self._plan = plan
         self._context = context
         self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
-        self._copies = {change.destination for change in plan.copies}
         self._owners = TagOwners(config)
         self.writer = StateWriter(self._mirrors, self._owners, context)
 
     def make(self, outcome: Outcome, facts: Mapping[str, RecordFacts], *, now: datetime) -> Record | None:
-        """Return the record of a copy, None if nothing shows it."""
+        """Return the record of a planned copy, None if nothing shows it."""
         pushed, fact = get_pushed_digest(outcome.change), self._find_fact(outcome, facts)
         if fact is None or pushed is None or outcome.digest != pushed:
             return None
@@ -89,8 +89,6 @@ class RecordMaker:
 
     def _find_fact(self, outcome: Outcome, facts: Mapping[str, RecordFacts]) -> RecordFacts | None:
         change = outcome.change
-        if change.destination not in self._copies:
-            return None
         if outcome.result is Result.KEPT and not self._context.policy.list_requirements(self._mirrors[change.mirror], change.source.repository):
             # An earlier run of the shard copied it. Whether it checked the image, nothing shows.
             return RecordFacts("", confirmed=True)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from imgsync.oci.spec.digest import is_crc32
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, KeptTags, PlanError, insert_kept
 from imgsync.system.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from imgsync.apply.packed_outcomes import PackedOutcomes
 
 
 class Result(StrEnum):
@@ -124,18 +128,53 @@ def add_shared(copies: Iterable[SharedCopies]) -> tuple[SharedCopies, ...]:
     return tuple(found[mirror] for mirror in sorted(found))
 
 
+@dataclass(slots=True)
+class Sums:
+    """What outcomes add up to; `left_out` counts those that left something out."""
+
+    count: int = 0
+    bytes_copied: int = 0
+    blobs_copied: int = 0
+    blobs_mounted: int = 0
+    blobs_present: int = 0
+    seconds: float = 0.0
+    left_out: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Add *outcome*."""
+        self.count += 1
+        self.bytes_copied += outcome.bytes_copied
+        self.blobs_copied += outcome.blobs_copied
+        self.blobs_mounted += outcome.blobs_mounted
+        self.blobs_present += outcome.blobs_present
+        self.seconds += outcome.seconds
+        self.left_out += bool(outcome.left_out)
+
+
+# By mirror and result, in the order of their first outcomes.
+SumsByMirror = Mapping[tuple[str, Result], Sums]
+
+
+def sum_outcomes(outcomes: Iterable[Outcome]) -> dict[tuple[str, Result], Sums]:
+    """Return the sums of *outcomes*."""
+    found: dict[tuple[str, Result], Sums] = {}
+    for outcome in outcomes:
+        found.setdefault((outcome.change.mirror, outcome.result), Sums()).add(outcome)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """
     Every outcome of a run, in the plan's order.
 
-    `outcomes` are those held as values, `kept` are more kept ones, by mirror. `errors` are those of the plan; `seconds` is the duration of the
+    `outcomes` are those of which all is held, `kept` are more kept ones, by mirror. `errors` are those of the plan; `seconds` is the duration of the
     run; `stopped` says why it stopped early, "" if it did not; `created_at` is when it ended (RFC 3339); `gone` are tags that stay although their
     source no longer has them; `shared` is what shards moved apart from images.
     """
 
     plan_id: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[Outcome, ...] | PackedOutcomes
     errors: tuple[PlanError, ...] = ()
     seconds: float = 0.0
     stopped: str = ""
@@ -147,7 +186,22 @@ class Report:
 
     def count(self, result: Result) -> int:
         """Return how many outcomes have *result*."""
-        return sum(outcome.result == result for outcome in self.outcomes) + (sum(map(len, self.kept)) if result == Result.KEPT else 0)
+        kept = sum(map(len, self.kept)) if result == Result.KEPT else 0
+        if isinstance(self.outcomes, tuple):
+            return sum(outcome.result == result for outcome in self.outcomes) + kept
+        return sum(sums.count for (_, found), sums in self.outcomes.sums.items() if found == result) + kept
+
+    @property
+    def sums(self) -> SumsByMirror:
+        """Return the sums of the held outcomes."""
+        return sum_outcomes(self.outcomes) if isinstance(self.outcomes, tuple) else self.outcomes.sums
+
+    def select(self, *results: Result) -> Iterator[Outcome]:
+        """Yield the held outcomes with one of *results*."""
+        if not isinstance(self.outcomes, tuple) and not any(map(self.count, results)):
+            # Reading all of them takes time.
+            return iter(())
+        return (outcome for outcome in self.outcomes if outcome.result in results)
 
     def iter_outcomes(self) -> Iterator[Outcome]:
         """Yield every outcome in order, also of kept tags."""
@@ -155,4 +209,4 @@ class Report:
 
     def total(self, field: str) -> int:
         """Return the sum of an integer *field* over outcomes and shared blobs."""
-        return sum(getattr(one, field) for one in (*self.outcomes, *self.shared))
+        return sum(getattr(one, field) for one in (*self.sums.values(), *self.shared))

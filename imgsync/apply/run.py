@@ -8,7 +8,7 @@ Spec: exit-codes.md, documents.md and logs.md in docs/reference/.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from imgsync.apply.listener import ProgressListener
 from imgsync.apply.log_outcome import log_outcome, log_unchanged
 from imgsync.apply.options import RunOptions
 from imgsync.apply.order import ChangeOrder, Group, group_by_source
+from imgsync.apply.packed_outcomes import OutcomesByDestination, pack_outcomes
 from imgsync.apply.report import KeptOutcomes, Outcome, Report, Result, make_unchanged_outcome
 from imgsync.apply.state_writer import StateWriter
 from imgsync.apply.submit_change import LARGE_BYTES_AT_ONCE, submit_change
@@ -31,7 +32,7 @@ from imgsync.oci.spec.reference import Reference
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import PlanContext
 from imgsync.plan.log_plan import log_plan
-from imgsync.plan.model import PENDING, Change, Plan, PlanError
+from imgsync.plan.model import Change, Plan, PlanError
 from imgsync.plan.ready import OnPending
 from imgsync.text.units import format_timestamp
 
@@ -77,7 +78,7 @@ class _Run:
         self._plan: Plan | None = None
         self._planning_error: ImgsyncError | None = None
         self._submitted: dict[Reference, Change] = {}
-        self._outcomes: dict[Reference, Outcome] = {}
+        self._outcomes = OutcomesByDestination()
         self._kept: list[KeptOutcomes] = []
 
     def run(self) -> Report:
@@ -89,7 +90,7 @@ class _Run:
         self._delete(plan)
         return Report(
             plan_id=plan.id,
-            outcomes=tuple(self._outcomes.get(change.destination) or Outcome(change, Result.REMAINING) for change in plan.changes),
+            outcomes=pack_outcomes(plan.changes, (self._outcomes.find(change) or Outcome(change, Result.REMAINING) for change in plan.changes)),
             errors=plan.errors,
             seconds=round(time.monotonic() - self._began, 3),
             stopped=self._stop.reason,
@@ -131,19 +132,19 @@ class _Run:
         self._plan = plan
         if self._options.shard is not None and self._options.shard.blobs:
             self._copy_shared(self._options.shard)
-        remote = self._list_remote(plan)
+        remote = self._list_remote()
         self._submit_rest(plan, remote)
         self._note_unchanged(plan)
-        if self._options.fleet is not None and remote:
+        if self._options.fleet is not None and any(change.mirror in remote for change in plan.copies):
             self._state.begin_copies()
-            self._state.mark_unconfirmed(remote)
+            self._state.mark_unconfirmed(change for change in plan.copies if change.mirror in remote)
             self._options.fleet.run(plan, remote, self._workers.deliver)
 
-    def _list_remote(self, plan: Plan) -> Sequence[Change]:
-        """Return the copies for other machines, which cannot check a minimum age."""
+    def _list_remote(self) -> Collection[str]:
+        """Return the mirrors for other machines, which cannot check a minimum age."""
         if self._options.fleet is None:
             return ()
-        return [change for change in plan.copies if self._mirrors[change.mirror].tags.min_age_seconds is None]
+        return frozenset(name for name, mirror in self._mirrors.items() if mirror.tags.min_age_seconds is None)
 
     def _make_plan(self, on_pending: OnPending | None) -> Plan:
         if self._saved is None:
@@ -177,10 +178,9 @@ class _Run:
     def _submit_early(self, changes: Group) -> None:
         self._submit(self._order.add(changes))
 
-    def _submit_rest(self, plan: Plan, remote: Sequence[Change]) -> None:
-        """Submit what was not submitted early, and is not *remote*."""
-        elsewhere = self._submitted.keys() | {change.destination for change in remote}
-        rest = group_by_source(change for change in plan.copies if change.destination not in elsewhere)
+    def _submit_rest(self, plan: Plan, remote: Collection[str]) -> None:
+        """Submit what was not submitted early, and is not of *remote* mirrors."""
+        rest = group_by_source(change for change in plan.copies if change.mirror not in remote and change.destination not in self._submitted)
         # The groups still held are among these.
         self._order.release()
         self._submit(self._order.sort(rest))
@@ -217,9 +217,8 @@ class _Run:
     def _note_unchanged(self, plan: Plan) -> None:
         """Settle the kept, held and refused tags."""
         found = self._state.begin_unchanged()
-        for change in plan.changes:
-            if change.action not in PENDING:
-                self._outcomes[change.destination] = self._note_unchanged_tag(change, found)
+        for change in plan.unchanged:
+            self._outcomes.add(self._note_unchanged_tag(change, found))
         for kept in plan.kept:
             outcomes = KeptOutcomes(kept)
             for change in kept:
@@ -248,12 +247,12 @@ class _Run:
 
     def _delete(self, plan: Plan) -> None:
         """Delete pruned tags, except of unfinished mirrors."""
-        incomplete = self._incomplete_mirrors(plan)
+        incomplete = self._incomplete_mirrors(plan) if plan.deletions else set()
         ready: list[Change] = []
         for change in plan.deletions:
             if change.mirror in incomplete:
                 reason = "not deleted: other images of this mirror are not as declared yet"
-                self._outcomes[change.destination] = Outcome(change, Result.REMAINING, error=reason)
+                self._outcomes.add(Outcome(change, Result.REMAINING, error=reason))
             else:
                 ready.append(change)
         if ready and not self._stop.is_closed:
@@ -272,12 +271,12 @@ class _Run:
     def _incomplete_mirrors(self, plan: Plan) -> set[str]:
         """Return the mirrors with an error or an unfinished image."""
         # An image that was not started, for lack of time, has no outcome.
-        results = {destination: outcome.result for destination, outcome in self._outcomes.items()}
-        incomplete = {change.mirror for change in plan.copies if results.get(change.destination) not in {Result.COPIED, Result.REFUSED}}
+        outcomes = ((change.mirror, self._outcomes.find(change)) for change in plan.copies)
+        incomplete = {mirror for mirror, outcome in outcomes if outcome is None or outcome.result not in {Result.COPIED, Result.REFUSED}}
         return incomplete | {error.mirror for error in plan.errors}
 
     def _announce(self, outcome: Outcome) -> None:
-        self._outcomes[outcome.change.destination] = outcome
+        self._outcomes.add(outcome)
         log_outcome(outcome, self._log)
         self._listener.on_finish(outcome)
 

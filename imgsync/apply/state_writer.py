@@ -19,10 +19,14 @@ from imgsync.plan.context import PlanContext
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Change, Plan
 from imgsync.state import Record, SeenBlobs
+from imgsync.system.packed_rows import split_blocks
 
 if TYPE_CHECKING:
     from imgsync.apply.copy_change import FinishedChange
     from imgsync.apply.shard_outcome import FoundBlobs
+
+# A plan may update a million tags.
+_MOST_AT_ONCE = 4096
 
 
 class StateWriter:
@@ -54,8 +58,9 @@ class StateWriter:
         A registry may carry out a request whose answer is lost, or this run may be killed before it arrives. The next run must then ask
         the destination: the source may have gone back to the digest recorded before.
         """
-        known = [record for change in changes if (record := self.record(change)) is not None and record.is_confirmed]
-        self._put([record.tainted for record in known])
+        known = (record for change in changes if (record := self.record(change)) is not None and record.is_confirmed)
+        for some in split_blocks((record.tainted for record in known), _MOST_AT_ONCE):
+            self._put(some)
 
     def write_copies(self, finished: Sequence[FinishedChange]) -> None:
         """Write records and blobs of *finished* copies."""

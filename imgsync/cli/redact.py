@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from imgsync.apply.packed_outcomes import pack_outcomes
 from imgsync.cli.output import get_redaction
+from imgsync.plan.packed_changes import pack_changes
 
 if TYPE_CHECKING:
     from imgsync.apply.report import Report
@@ -23,15 +25,15 @@ _TEXTS = ("reference", "message", "reason", "error", "hint")
 
 def redact_plan(plan: Plan) -> Plan:
     """Return *plan* with the texts of its changes and errors cleaned."""
-    changes, kept = _clean_all(plan.changes), tuple(map(_CleanedTags, plan.kept))
+    changes, kept = pack_changes(_iter_cleaned(plan.changes)), tuple(map(_CleanedTags, plan.kept))
     # The id is a hash of the changes as they are.
-    known_id = plan.known_id if changes == plan.changes else plan.id
-    return replace(plan, changes=changes, errors=_clean_all(plan.errors), gone=_clean_all(plan.gone), known_id=known_id, kept=kept)
+    return replace(plan, changes=changes, errors=_clean_all(plan.errors), gone=_clean_all(plan.gone), known_id=plan.id, kept=kept)
 
 
 def redact_report(report: Report) -> Report:
     """Return *report* with the texts of its outcomes and errors cleaned."""
-    return replace(report, outcomes=_clean_all(report.outcomes), errors=_clean_all(report.errors), gone=_clean_all(report.gone))
+    changes = () if isinstance(report.outcomes, tuple) else report.outcomes.changes
+    return replace(report, outcomes=pack_outcomes(changes, _iter_cleaned(report.outcomes)), errors=_clean_all(report.errors), gone=_clean_all(report.gone))
 
 
 def redact_verification(found: Verification) -> Verification:

@@ -139,7 +139,7 @@ class ShardRun:
             exit_code=exit_code,
             stopped=report.stopped,
             seconds=report.seconds,
-            outcomes=report.outcomes,
+            outcomes=tuple(report.outcomes),
             records=collector.records,
             shared=report.shared,
             blobs=collector.blobs,

@@ -37,9 +37,9 @@ from imgsync.fleet.quiet import QuietListener
 from imgsync.oci.spec.reference import Repository, parse_repository
 from imgsync.plan.content import SharedBlob
 from imgsync.plan.context import PlanContext
-from imgsync.plan.model import Action, Change, Plan
+from imgsync.plan.model import Action, Change, Plan, get_pushed_digest
 from imgsync.plan.refusal import IMMUTABLE
-from imgsync.plan.resume import get_pushed_digest, keep_applied
+from imgsync.plan.resume import keep_applied
 from imgsync.plan.safety import SafetyLimits
 from imgsync.plan.shards import BlobHome
 from imgsync.text.units import format_timestamp

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +31,7 @@ from imgsync.fleet.repeats import Repeats
 from imgsync.fleet.steady_link import SteadyLink
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
-from imgsync.plan.model import Change, Plan
+from imgsync.plan.model import Plan
 from imgsync.plan.shards import Partition
 from imgsync.system.dataclass import dataclass
 
@@ -85,7 +87,8 @@ class Coordinator:
         self._unconfirmed: dict[int, Batch] = {}
         self._dispatch: Dispatch | None = None
         self._records: RecordMaker | None = None
-        self._selected: frozenset[Reference] = frozenset()
+        # Hashes of the destinations, sorted: a set of a million references would need more memory than the rest of the plan.
+        self._selected: Sequence[int] = ()
         # What workers of earlier runs pushed, as they say.
         self._late: dict[Reference, str | None] = {}
 
@@ -100,10 +103,10 @@ class Coordinator:
         if not self._line.check(is_over=lambda: self._stop.is_closed):
             raise StoppedError(f"stopped while waiting for {self._line.waits_for or 'the broker'}: {self._stop.reason}")
 
-    def run(self, plan: Plan, changes: Sequence[Change], deliver: Callable[[FinishedChange], None]) -> None:
-        """Have *changes* copied; return when all ended, or after a stop."""
-        self._selected = frozenset(change.destination for change in changes)
-        self._dispatch = self._make_dispatch(plan, self._selected)
+    def run(self, plan: Plan, mirrors: Collection[str], deliver: Callable[[FinishedChange], None]) -> None:
+        """Have the copies for *mirrors* made; return when all ended, or after a stop."""
+        self._selected = array("q", sorted(hash(str(change.destination)) for change in plan.copies if change.mirror in mirrors))
+        self._dispatch = self._make_dispatch(plan, mirrors)
         self._records = RecordMaker(plan, self._config, self._context)
         self._line.serve(lambda link: self._serve(link, deliver), is_over=self._is_over)
 
@@ -127,10 +130,10 @@ class Coordinator:
         """Return how many messages did nothing, by reason."""
         return self._dispatch.sums.refused if self._dispatch is not None else {}
 
-    def _make_dispatch(self, plan: Plan, selected: frozenset[Reference]) -> Dispatch:
+    def _make_dispatch(self, plan: Plan, mirrors: Collection[str]) -> Dispatch:
         partition, run = Partition(plan, 1), secrets.token_hex(16)
         maker = BatchMaker(run, plan, self._config, self._context, filled=partition.filled)
-        return Dispatch(Cutter(partition, selected), maker, run=run)
+        return Dispatch(Cutter(partition, mirrors), maker, run=run)
 
     def _is_over(self) -> bool:
         """Return whether nothing is left to send or to wait for."""
@@ -256,7 +259,12 @@ class Coordinator:
         writer = self._records.writer
         pushed = [one for one in answer.done.outcomes if one.result is Result.COPIED]
         writer.mark_unconfirmed(one.change for one in pushed if (known := writer.record(one.change)) is not None and known.digest != one.digest)
-        self._late |= {one.change.destination: one.digest for one in pushed if one.change.destination in self._selected}
+        self._late |= {one.change.destination: one.digest for one in pushed if self._is_selected(one.change.destination)}
+
+    def _is_selected(self, destination: Reference) -> bool:
+        place = hash(str(destination))
+        number = bisect_left(self._selected, place)
+        return number < len(self._selected) and self._selected[number] == place
 
     def _adapt_window(self, accepted: Accepted) -> None:
         assert accepted.done is not None  # noqa: S101 - checked by the caller

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from imgsync.plan.kept_changes import KeptChanges, make_key
 from imgsync.plan.mirror_part import find_part, report_unmatched
 from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
+from imgsync.plan.packed_changes import pack_changes
 from imgsync.plan.plan_mirror import MirrorPlanner
 from imgsync.plan.prune import prune
 from imgsync.plan.ready import OnPending, ReadyChanges
@@ -65,7 +66,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
     if not_pruned := prune(config, mirrors, context.state):
         context.log.info("prune.skipped", reason=not_pruned)
     uncompared = context.destination_tags.uncompared
-    changes = tuple(change for one in mirrors for change in sorted(one.changes, key=_make_sort_key))
+    changes = pack_changes(change for one in mirrors for change in sorted(one.changes, key=_make_sort_key))
     plan = Plan(
         changes=changes,
         errors=tuple(error for one in mirrors for error in one.errors),
@@ -86,7 +87,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
     return replace(plan, known_id=plan.id)
 
 
-def _collect_content(changes: Sequence[Change], mirrors: Iterable[MirrorPlan], context: PlanContext) -> PlanContent:
+def _collect_content(changes: Iterable[Change], mirrors: Iterable[MirrorPlan], context: PlanContext) -> PlanContent:
     # Imported now: only a plan that is saved keeps it.
     from imgsync.plan.collect_content import collect_content
 

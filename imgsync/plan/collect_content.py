@@ -15,7 +15,7 @@ from imgsync.plan.model import COPIES, Change
 _Place = tuple[str, str, str]
 
 
-def collect_content(changes: Sequence[Change], mirrors: Iterable[MirrorPlan], context: PlanContext) -> PlanContent:
+def collect_content(changes: Iterable[Change], mirrors: Iterable[MirrorPlan], context: PlanContext) -> PlanContent:
     """Return what *changes* bring, as *mirrors* have read it."""
     blobs: dict[Reference, tuple[Descriptor, ...]] = {}
     kept_before: dict[str, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
     from imgsync.plan.content import PlanContent
+    from imgsync.plan.packed_changes import PackedChanges
 
 
 class Action(StrEnum):
@@ -44,6 +45,7 @@ _OPTIONAL = frozenset({"held_until", "left_out", "gone_since", "pushed_digest"})
 NOT_FOUND = "names not found"
 COPIES = frozenset({Action.CREATE, Action.UPDATE})
 PENDING = COPIES | {Action.DELETE}
+_UNCHANGED = frozenset(Action) - PENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ class Plan:
     All changes, sorted, with errors and statistics.
 
     Attributes:
-        changes: The changes that are held as values. Of a plan that was just made, these are all but the kept ones.
+        changes: The changes of which all is held. Of a plan that was just made, these are all but the kept ones.
         requests: Number of requests that planning used, by side.
         applying: Number of requests that applying needs at most, by side.
         notes: Notes for the reader, such as tags that moved since the plan was saved.
@@ -172,7 +174,7 @@ class Plan:
         kept: The kept changes, by mirror. Reading them takes time.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[Change, ...] | PackedChanges
     errors: tuple[PlanError, ...] = ()
     mirrors: tuple[MirrorNotes, ...] = ()
     transfer_bytes: int = 0
@@ -197,7 +199,7 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """Return the number of changes per action."""
-        found = Counter(change.action for change in self.changes)
+        found = count_actions(self.changes)
         found[Action.KEEP] += sum(map(len, self.kept))
         return {action.value: found[action] for action in Action}
 
@@ -206,14 +208,14 @@ class Plan:
         return insert_kept(self.changes, self.kept, lambda change: change.mirror)
 
     @property
-    def copies(self) -> tuple[Change, ...]:
+    def copies(self) -> Collection[Change]:
         """Return the creates and updates."""
-        return tuple(change for change in self.changes if change.action in COPIES)
+        return self.select(COPIES)
 
     @property
-    def deletions(self) -> tuple[Change, ...]:
+    def deletions(self) -> Collection[Change]:
         """Return the deletes."""
-        return tuple(change for change in self.changes if change.action is Action.DELETE)
+        return self.select(frozenset({Action.DELETE}))
 
     @property
     def returned(self) -> tuple[str, ...]:
@@ -221,23 +223,53 @@ class Plan:
         return tuple(destination for notes in self.mirrors for destination in notes.returned)
 
     @property
-    def pending(self) -> tuple[Change, ...]:
+    def pending(self) -> Collection[Change]:
         """Return the creates, updates and deletes."""
-        return tuple(change for change in self.changes if change.action in PENDING)
+        return self.select(PENDING)
+
+    @property
+    def unchanged(self) -> Collection[Change]:
+        """Return the other changes that are held."""
+        return self.select(_UNCHANGED)
+
+    def select(self, actions: Collection[Action]) -> Collection[Change]:
+        """Return the held changes with one of *actions*."""
+        if not isinstance(self.changes, tuple):
+            return self.changes.select(actions)
+        return tuple(change for change in self.changes if change.action in actions)
 
 
-def insert_kept(values: Sequence[Value], kept: Sequence[KeptTags[Value]], find_mirror: Callable[[Value], str]) -> Iterator[Value]:
-    """Yield *values*, and after those of each mirror its *kept* ones."""
-    if not kept:
-        yield from values
-        return
-    others: dict[str, list[Value]] = {some.mirror: [] for some in kept}
-    for value in values:
-        others.setdefault(find_mirror(value), []).append(value)
-    kept_of = {some.mirror: some for some in kept}
-    for mirror, some in others.items():
+def get_pushed_digest(change: Change) -> str | None:
+    """Return the digest that the destination serves after *change*."""
+    return change.pushed_digest or change.source_digest
+
+
+def count_actions(changes: tuple[Change, ...] | PackedChanges) -> Counter[Action]:
+    """Return the number of *changes* by action."""
+    if isinstance(changes, tuple):
+        return Counter(change.action for change in changes)
+    found: Counter[Action] = Counter()
+    for (_, action), count in changes.counts.items():
+        found[action] += count
+    return found
+
+
+def insert_kept(values: Iterable[Value], kept: Iterable[KeptTags[Value]], find_mirror: Callable[[Value], str]) -> Iterator[Value]:
+    """
+    Yield *values*, and after those of each mirror its *kept* ones.
+
+    Both are in the order of the mirrors.
+    """
+    rest = iter(values)
+    value = next(rest, None)
+    for some in kept:
+        while value is not None and find_mirror(value) == some.mirror:
+            yield value
+            value = next(rest, None)
         yield from some
-        yield from kept_of.get(mirror, ())
+    if value is not None:
+        yield value
+        yield from rest
 
 
 def summarize_left_out(parts: Sequence[str]) -> str:

@@ -15,7 +15,8 @@ from imgsync.config.model import Config, Mirror
 from imgsync.errors import ImgsyncError
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
-from imgsync.plan.model import Action, Change, Plan
+from imgsync.plan.model import Action, Change, Plan, get_pushed_digest
+from imgsync.plan.packed_changes import pack_changes
 
 APPLIED = "applied since the plan was made"
 
@@ -26,12 +27,7 @@ def keep_applied(plan: Plan, config: Config, context: PlanContext) -> Plan:
     unknown = [change for change in plan.copies if change.mirror in mirrors and context.state.get(str(change.destination)) is None]
     limit = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
     served: Mapping[Reference, str | None] = dict(map_unordered(lambda change: _look_up(change, mirrors[change.mirror], context), unknown, limit=limit))
-    return replace(plan, changes=tuple(_keep_if_applied(change, served.get(change.destination)) for change in plan.changes))
-
-
-def get_pushed_digest(change: Change) -> str | None:
-    """Return the digest that the destination serves after *change*."""
-    return change.pushed_digest or change.source_digest
+    return replace(plan, changes=pack_changes(_keep_if_applied(change, served.get(change.destination)) for change in plan.changes))
 
 
 def _look_up(change: Change, mirror: Mirror, context: PlanContext) -> tuple[Reference, str | None]:

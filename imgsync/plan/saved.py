@@ -20,6 +20,7 @@ from imgsync.plan.context import PlanContext
 from imgsync.plan.declaration_scope import DeclarationScope
 from imgsync.plan.min_age import MinimumAge
 from imgsync.plan.model import COPIES, Action, Change, Plan
+from imgsync.plan.packed_changes import PackedChanges, pack_changes
 from imgsync.plan.ready import OnPending
 from imgsync.plan.refusal import BACK, IMMUTABLE, NO_RECORD, NOT_OURS, OTHER_MIRROR, UNSURE
 from imgsync.plan.resume import APPLIED
@@ -43,7 +44,7 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
     scopes = check_declared(plan.iter_changes(), config)
     updater = _Updater(plan, mirrors, scopes, context)
-    changes = tuple(updater.update(change) for change in plan.iter_changes())
+    changes = pack_changes(updater.update(change) for change in plan.iter_changes())
     groups = _group_copies(changes)
     if on_pending is not None:
         for group in groups:
@@ -53,8 +54,12 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
     checked = {change.destination: change for change in map_unordered(updater.check_deletion, doubtful, limit=limit)}
     context.listener.on_listed(len(groups))
     notes = sorted(note for note in map_unordered(updater.note_move, (group[0] for group in groups), limit=limit) if note)
-    current = replace(plan, changes=tuple(checked.get(change.destination, change) for change in changes), notes=tuple(notes), known_id=plan.id, kept=())
+    current = replace(plan, changes=_replace_checked(changes, checked) if checked else changes, notes=tuple(notes), known_id=plan.id, kept=())
     return replace(current, transfer_bytes=_limit_transfer_bytes(current))
+
+
+def _replace_checked(changes: Iterable[Change], checked: Mapping[Reference, Change]) -> tuple[Change, ...] | PackedChanges:
+    return pack_changes(checked.get(change.destination, change) for change in changes)
 
 
 def check_declared(changes: Iterable[Change], config: Config) -> Mapping[str, DeclarationScope]:

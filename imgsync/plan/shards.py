@@ -11,8 +11,9 @@ Which shard a change or a blob belongs to depends on the saved plan alone. Pure:
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -22,6 +23,7 @@ from imgsync.partition.spread import spread
 from imgsync.partition.units import join_units
 from imgsync.plan.content import PlanContent, SharedBlob
 from imgsync.plan.model import COPIES, Change, Plan, encode_canonical
+from imgsync.plan.packed_changes import pack_changes
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_count
 
@@ -61,7 +63,7 @@ class Partition:
 
     def select(self, shard: Shard) -> Plan:
         """Return the part that *shard* applies; `shared` has no changes."""
-        changes = () if shard.is_shared else tuple(change for change in self._plan.changes if self.find_shard(change) == shard)
+        changes = () if shard.is_shared else pack_changes(change for change in self._plan.changes if self.find_shard(change) == shard)
         mirrors = {change.mirror for change in changes}
         return replace(
             self._plan,
@@ -108,13 +110,21 @@ class Partition:
         names = {one.repository for one in self._content.repositories if one.has_content}
         return frozenset(one for change in self._plan.copies if str(one := change.destination.repository) in names)
 
-    @cached_property
-    def units(self) -> tuple[tuple[Change, ...], ...]:
-        """The copies that stay together, the unit with the most work first."""
-        found: dict[str, list[Change]] = {}
-        for change in self._plan.copies:
-            found.setdefault(self._units[_name_destination(change)], []).append(change)
-        return tuple(tuple(found[unit]) for unit in sorted(found, key=lambda unit: (-self._weights[unit], unit)))
+    def list_units(self, mirrors: Collection[str]) -> tuple[array[int], ...]:
+        """
+        Return the copies for *mirrors* that stay together, as places in the plan's changes.
+
+        The unit with the most work is first.
+        """
+        found: dict[str, array[int]] = {}
+        for place, change in enumerate(self._plan.changes):
+            if change.action in COPIES and change.mirror in mirrors:
+                found.setdefault(self._units[_name_destination(change)], array("q")).append(place)
+        return tuple(found[unit] for unit in sorted(found, key=lambda unit: (-self._weights[unit], unit)))
+
+    def find_change(self, place: int) -> Change:
+        """Return the change at *place* of the plan's changes."""
+        return self._plan.changes[place]
 
     @cached_property
     def loads(self) -> tuple[int, ...]:
@@ -146,7 +156,7 @@ class Partition:
     def _blob_shares(self) -> Mapping[str, int]:
         return spread({_name_blob(one): one.blob.size_bytes + REQUEST_BYTES * _REQUESTS_OF_BLOB for one in self.homes}, max(1, self._count))
 
-    def _count_bytes(self, shard: Shard, changes: tuple[Change, ...]) -> int:
+    def _count_bytes(self, shard: Shard, changes: Iterable[Change]) -> int:
         """Return how many bytes *shard* transfers at most."""
         repositories = {str(change.destination.repository) for change in changes if change.action in COPIES}
         own = sum(one.own_bytes for one in self._content.repositories if one.repository in repositories)

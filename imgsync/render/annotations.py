@@ -56,7 +56,7 @@ def _annotate_errors(errors: Iterable[PlanError], config: Config) -> list[Annota
 
 def annotate_plan(plan: Plan, config: Config) -> list[Annotation]:
     """Return an annotation at its mirror per error and refused tag."""
-    refused = [change for change in plan.changes if change.action is Action.REFUSE]
+    refused = plan.select({Action.REFUSE})
     return [*_annotate_errors(plan.errors, config), *(_place(change.mirror, _describe_refused(change), config) for change in refused)]
 
 
@@ -67,7 +67,7 @@ def annotate_verification(found: Verification, config: Config) -> list[Annotatio
 
 def annotate_report(report: Report, config: Config) -> list[Annotation]:
     """Return an annotation at its mirror per error and failed image."""
-    failed = [outcome for outcome in report.outcomes if outcome.result in {Result.FAILED, Result.REFUSED}]
+    failed = report.select(Result.FAILED, Result.REFUSED)
     return [*_annotate_errors(report.errors, config), *(_place(outcome.change.mirror, _describe_outcome(outcome), config) for outcome in failed)]
 
 

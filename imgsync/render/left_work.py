@@ -14,7 +14,7 @@ _MOST_REASONS = 2
 
 def describe_left(report: Report, count: str, *, stopped: str = "Stopped", clean: Callable[[str], str] = sanitize_short) -> str:
     """Return the sentence about the work that is left, *count* of it."""
-    left = [outcome.error for outcome in report.outcomes if outcome.result is Result.REMAINING]
+    left = [outcome.error for outcome in report.select(Result.REMAINING)]
     # With --fail-fast a run stops without a reason: the failed image is one.
     reason = report.stopped or ("an image failed" if not all(left) and report.count(Result.FAILED) else "")
     if reason:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from imgsync import __version__
 from imgsync.apply.batch import RefusedReason
-from imgsync.apply.report import Report, Result
+from imgsync.apply.report import Report, Result, SumsByMirror
 from imgsync.render.mirror_sections import merge_names
 
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ def render_metrics(
     # A late import: prometheus_client loads an HTTP server and its own collectors.
     from prometheus_client import CollectorRegistry, generate_latest
 
-    registry = CollectorRegistry()
+    registry, outcomes = CollectorRegistry(), report.sums
     names = merge_names(
         mirrors,
-        (outcome.change.mirror for outcome in report.outcomes),
+        (mirror for mirror, _ in outcomes),
         (kept.mirror for kept in report.kept if len(kept)),
         (error.mirror for error in report.errors),
         (tag.mirror for tag in report.gone),
     )
-    _add_mirrors(registry, report, names)
+    _add_mirrors(registry, report, outcomes, names)
     _add_registries(registry, requests, throttles)
     _add_run(registry, report, last_success, now=now, exit_code=exit_code)
     if refused_messages is not None:
@@ -75,13 +75,13 @@ def render_metrics(
     return generate_latest(registry).decode()
 
 
-def _add_mirrors(registry: CollectorRegistry, report: Report, mirrors: Sequence[str]) -> None:
+def _add_mirrors(registry: CollectorRegistry, report: Report, outcomes: SumsByMirror, mirrors: Sequence[str]) -> None:
     from prometheus_client import Gauge
 
-    results: Counter[tuple[str, str]] = Counter((outcome.change.mirror, outcome.result) for outcome in report.outcomes)
+    results: Counter[tuple[str, str]] = Counter({place: found.count for place, found in outcomes.items()})
     results.update({(kept.mirror, Result.KEPT): len(kept) for kept in report.kept})
     sums: defaultdict[tuple[str, str], int] = defaultdict(int)
-    moved = [(outcome.change.mirror, outcome) for outcome in report.outcomes] + [(shared.mirror, shared) for shared in report.shared]
+    moved = [*((mirror, found) for (mirror, _), found in outcomes.items()), *((shared.mirror, shared) for shared in report.shared)]
     for mirror, one in moved:
         for field in ("bytes_copied", *(f"blobs_{result}" for result in _BLOBS)):
             sums[mirror, field] += getattr(one, field)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from imgsync.oci.spec.reference import Repository
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, KeptTags, MirrorNotes, Plan, PlanError
+from imgsync.plan.packed_changes import PackedChanges
 from imgsync.system.dataclass import dataclass
 
 
@@ -20,25 +22,25 @@ class MirrorSection:
     """
 
     notes: MirrorNotes
-    changes: tuple[Change, ...]
+    changes: PackedChanges
     errors: tuple[PlanError, ...]
     gone: tuple[GoneTag, ...] = ()
     kept: KeptTags[Change] | tuple[Change, ...] = ()
 
-    def select(self, *actions: Action) -> tuple[Change, ...]:
-        """Return the changes with one of *actions*."""
-        found = (change for change in self.changes if change.action in actions)
-        return (*found, *(self.kept if Action.KEEP in actions else ()))
+    def select(self, *actions: Action) -> Iterator[Change]:
+        """Yield the changes with one of *actions*."""
+        yield from self.changes.select(actions)
+        yield from self.kept if Action.KEEP in actions else ()
 
     def count(self, action: Action) -> int:
         """Return the number of changes with *action*."""
-        return sum(change.action is action for change in self.changes) + (len(self.kept) if action is Action.KEEP else 0)
+        return len(self.changes.select((action,))) + (len(self.kept) if action is Action.KEEP else 0)
 
 
 def group_by_mirror(plan: Plan) -> tuple[MirrorSection, ...]:
     """Return a section per mirror."""
     # A saved plan may lack the notes of a mirror.
-    changes: defaultdict[str, list[Change]] = defaultdict(list)
+    changes: defaultdict[str, PackedChanges] = defaultdict(PackedChanges)
     errors: defaultdict[str, list[PlanError]] = defaultdict(list)
     for change in plan.changes:
         changes[change.mirror].append(change)
@@ -50,7 +52,7 @@ def group_by_mirror(plan: Plan) -> tuple[MirrorSection, ...]:
     known = {notes.mirror: notes for notes in plan.mirrors}
     kept = {some.mirror: some for some in plan.kept if len(some)}
     return tuple(
-        MirrorSection(known.get(name) or MirrorNotes(name, "", (), "", 0), tuple(changes[name]), tuple(errors[name]), tuple(gone[name]), kept.get(name, ()))
+        MirrorSection(known.get(name) or MirrorNotes(name, "", (), "", 0), changes[name], tuple(errors[name]), tuple(gone[name]), kept.get(name, ()))
         for name in merge_names(known, changes, errors, gone, kept)
     )
 
@@ -60,12 +62,12 @@ class DestinationGroup:
     """Changes below destinations; each of the *prefixes* gets the same ones."""
 
     prefixes: tuple[str, ...]
-    changes: tuple[Change, ...]
+    changes: PackedChanges
 
 
 def group_by_destination(changes: Iterable[Change], destinations: tuple[str, ...]) -> tuple[DestinationGroup, ...]:
     """Return *changes* by destination; equal groups become one."""
-    found: defaultdict[str, list[Change]] = defaultdict(list)
+    found: defaultdict[str, PackedChanges] = defaultdict(PackedChanges)
     prefixes: dict[Repository, str] = {}
     for change in changes:
         repository = change.destination.repository
@@ -73,11 +75,11 @@ def group_by_destination(changes: Iterable[Change], destinations: tuple[str, ...
             prefixes[repository] = _find_prefix(str(repository), destinations)
         found[prefixes[repository]].append(change)
     if len(found) <= 1:
-        return tuple(DestinationGroup((prefix,) if prefix else (), tuple(some)) for prefix, some in found.items())
-    merged: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
+        return tuple(DestinationGroup((prefix,) if prefix else (), some) for prefix, some in found.items())
+    merged: defaultdict[bytes, list[str]] = defaultdict(list)
     for prefix in sorted(found, key=(*destinations, "").index):
-        merged[tuple(_make_key(change, prefix) for change in found[prefix])].append(prefix)
-    return tuple(DestinationGroup(tuple(filter(None, some)), tuple(found[some[0]])) for some in merged.values())
+        merged[_hash_shown(found[prefix], prefix)].append(prefix)
+    return tuple(DestinationGroup(tuple(filter(None, some)), found[some[0]]) for some in merged.values())
 
 
 def _find_prefix(repository: str, destinations: Iterable[str]) -> str:
@@ -85,9 +87,13 @@ def _find_prefix(repository: str, destinations: Iterable[str]) -> str:
     return max((prefix for prefix in destinations if repository.startswith(f"{prefix}/")), key=len, default="")
 
 
-def _make_key(change: Change, prefix: str) -> tuple[object, ...]:
-    """Return what is shown of *change* below *prefix*."""
-    return change.action, change.source, change.size_bytes, change.reason, change.held_until, str(change.destination).removeprefix(prefix)
+def _hash_shown(changes: Iterable[Change], prefix: str) -> bytes:
+    """Return a hash of what is shown of *changes* below *prefix*."""
+    found = hashlib.sha256()
+    for change in changes:
+        shown = (change.action.value, str(change.source), change.size_bytes, change.reason, change.held_until, str(change.destination).removeprefix(prefix))
+        found.update(repr(shown).encode("utf-8", "surrogatepass"))
+    return found.digest()
 
 
 def merge_names(*names: Iterable[str]) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ class _Page:
     def yield_entries(self) -> Iterator[Entry]:
         """Yield every line, the most important first."""
         plan = self._plan
-        refused = (change for change in plan.changes if change.action is Action.REFUSE)
+        refused = plan.select({Action.REFUSE})
         refusals = (Refusal(str(change.destination), change.mirror, change.reason, change.advice) for change in refused)
         yield from yield_refused(self._refused, refusals, counts_as="change")
         yield from (Entry(self._errors, partial(_render_error, error), "error") for error in plan.errors)
@@ -98,7 +98,7 @@ class _Page:
         notes = [(section, Block(head="\n", inside=shell)) for section, shell in self._mirrors]
         tables = [(section, Block(head=f"\n{_HEADINGS}", more=_MORE, inside=shell)) for section, shell in self._mirrors]
         yield from (Entry(block, partial(_render_note, text), "note") for section, block in notes for text in _list_notes(section))
-        yield from (Entry(self._prune, partial(_render_delete_row, change), "change") for change in plan.changes if change.action is Action.DELETE)
+        yield from (Entry(self._prune, partial(_render_delete_row, change), "change") for change in plan.deletions)
         yield from (Entry(self._gone, partial(_render_gone_row, tag), "tag") for tag in plan.gone)
         for action in _IMPORTANCE:
             yield from self._yield_rows(tables, action)
@@ -119,7 +119,7 @@ class _Page:
 
 def _render_summary(section: MirrorSection) -> str:
     notes = section.notes
-    has_problems = section.errors or section.select(Action.REFUSE)
+    has_problems = section.errors or section.count(Action.REFUSE)
     way = f"{format_html_code(notes.source)} → {', '.join(map(format_html_code, notes.destinations[:3]))}{' …' if len(notes.destinations) > 3 else ''}"
     place = format_html_code(f"{notes.file}:{notes.line}")
     found = [f"{count} {action.value}" for action in Action if (count := section.count(action))]

@@ -27,7 +27,7 @@ def describe_action(action: Action) -> str:
 
 def is_unchanged(plan: Plan) -> bool:
     """Return whether everything is up to date, without errors."""
-    return not plan.errors and all(change.action is Action.KEEP for change in plan.changes)
+    return not plan.errors and len(plan.select({Action.KEEP})) == len(plan.changes)
 
 
 def format_requests(plan: Plan) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from imgsync.plan.model import Action, Change, Plan
+from imgsync.plan.packed_changes import PackedChanges
 from imgsync.render.filter_steps import render_steps
 from imgsync.render.gone_rows import render_gone
 from imgsync.render.image_name import make_name
@@ -51,7 +53,7 @@ def _render_lines(plan: Plan, view: PlanView) -> Iterator[str]:
     for section in group_by_mirror(plan):
         notes = section.notes
         is_quiet = not (notes.suspended or notes.pruning_skipped or section.errors or section.gone or notes.returned or view.explain or view.show_kept)
-        if is_quiet and all(change.action is Action.KEEP for change in section.changes):
+        if is_quiet and len(section.changes.select((Action.KEEP,))) == len(section.changes):
             continue
         yield from render_mirror_heading(notes, view.layout)
         if notes.suspended:
@@ -71,9 +73,9 @@ def _render_lines(plan: Plan, view: PlanView) -> Iterator[str]:
 def _render_changes(section: MirrorSection, view: PlanView, *, now: str) -> Iterator[str]:
     others = section.select(*(action for action in Action if action is not Action.DELETE and (view.show_kept or action is not Action.KEEP)))
     yield from _render_by_destination(others, section.notes.destinations, view, now=now)
-    if deleted := section.select(Action.DELETE):
+    if section.count(Action.DELETE):
         yield "  prune"
-        yield from _render_by_destination(deleted, section.notes.destinations, view, now=now)
+        yield from _render_by_destination(section.select(Action.DELETE), section.notes.destinations, view, now=now)
     if (kept := section.count(Action.KEEP)) and not view.show_kept:
         yield f"  = {format_count(kept, 'tag')} up to date{' (--all lists them)' if view.has_all else ''}"
 
@@ -86,7 +88,7 @@ def _render_gone(section: MirrorSection, view: PlanView) -> Iterator[str]:
     yield from render_gone(section.gone, view.layout, prefix=prefix, most=most, listed_by="--all" if view.has_all else "")
 
 
-def _render_by_destination(changes: Sequence[Change], destinations: tuple[str, ...], view: PlanView, *, now: str) -> Iterator[str]:
+def _render_by_destination(changes: Iterable[Change], destinations: tuple[str, ...], view: PlanView, *, now: str) -> Iterator[str]:
     """Yield *changes*, below each destination unless all have the same."""
     groups = group_by_destination(changes, destinations)
     for group in groups:
@@ -95,17 +97,17 @@ def _render_by_destination(changes: Sequence[Change], destinations: tuple[str, .
         yield from _render_group(group.changes, group.prefixes, view, now=now)
 
 
-def _render_group(changes: Sequence[Change], prefixes: tuple[str, ...], view: PlanView, *, now: str) -> Iterator[str]:
-    by_action: defaultdict[Action, list[Change]] = defaultdict(list)
+def _render_group(changes: Iterable[Change], prefixes: tuple[str, ...], view: PlanView, *, now: str) -> Iterator[str]:
+    by_action: defaultdict[Action, PackedChanges] = defaultdict(PackedChanges)
     for change in changes:
         by_action[change.action].append(change)
     rows: list[Row] = []
     shared: dict[Action, list[str]] = {}
     each = " at each destination" if len(prefixes) > 1 else ""
     for action, some in by_action.items():
-        shared[action] = find_shared([describe_reason(change, now=now) for change in some])
+        shared[action] = find_shared(describe_reason(change, now=now) for change in some)
         yield from render_shared(f"{len(some)} {describe_action(action)}{each}", shared[action], view.layout)
-        shown = some if len(some) <= _MAX_ROWS or view.show_kept else some[:_FOLDED_ROWS]
+        shown = some if len(some) <= _MAX_ROWS or view.show_kept else islice(some, _FOLDED_ROWS)
         # The line above the rows says the action, if it is the same in all of them.
         word = "" if shared[action] and len(by_action) == 1 else action.value
         rows += (_make_row(change, prefixes[0] if prefixes else "", shared[action], word=word, now=now) for change in shown)
@@ -115,7 +117,7 @@ def _render_group(changes: Sequence[Change], prefixes: tuple[str, ...], view: Pl
     yield from _count_folded(by_action, view)
 
 
-def _count_folded(by_action: dict[Action, list[Change]], view: PlanView) -> Iterator[str]:
+def _count_folded(by_action: Mapping[Action, PackedChanges], view: PlanView) -> Iterator[str]:
     for action, some in by_action.items():
         if len(some) > _MAX_ROWS and not view.show_kept:
             yield f"    … and {len(some) - _FOLDED_ROWS} more {describe_action(action)}{' (--all lists them)' if view.has_all else ''}"

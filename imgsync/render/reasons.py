@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 
 from imgsync.text.layout import Layout, shorten_digests, wrap
 from imgsync.text.sanitize import sanitize_short
@@ -17,11 +18,12 @@ def split_why(text: str) -> list[str]:
     return shorten_digests(sanitize_short(text)).split(_SEPARATOR)
 
 
-def find_shared(texts: Sequence[str]) -> list[str]:
+def find_shared(texts: Iterable[str]) -> list[str]:
     """Return the parts that all of several reasons in *texts* have."""
-    if len(texts) < 2:
+    found = Counter(texts)
+    if found.total() < 2:
         return []
-    first, *others = (split_why(text) for text in dict.fromkeys(texts))
+    first, *others = map(split_why, found)
     return [part for part in first if all(part in other for other in others)]
 
 

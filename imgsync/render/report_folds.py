@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from heapq import nsmallest
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.oci.spec.digest import shorten_digest
@@ -101,28 +102,24 @@ class _Item:
 
 def list_folds(report: Report) -> list[FoldedList]:
     """Return the lists of *report*, the most important first; none empty."""
-    by_result: defaultdict[Result, list[Outcome]] = defaultdict(list)
-    for outcome in report.outcomes:
-        by_result[outcome.result].append(outcome)
     later = [_make_error_item(error) for error in report.errors if error.later]
     stopped = f"Stopped: {sanitize_short(report.stopped)}. Run it again to continue." if report.stopped else ""
     room = _Room()
     lists = (
-        _fold("remaining", "Left for the next run", stopped, [*map(_make_left_item, by_result[Result.REMAINING]), *later], room),
-        _fold("deleted", "Deleted", "", [_make_reason_item(outcome, "") for outcome in by_result[Result.DELETED]], room),
+        _fold("remaining", "Left for the next run", stopped, [*map(_make_left_item, report.select(Result.REMAINING)), *later], room),
+        _fold("deleted", "Deleted", "", [_make_reason_item(outcome, "") for outcome in report.select(Result.DELETED)], room),
         _fold("gone", "Gone at the source, kept here", "", list(map(_make_gone_item, report.gone)), room),
-        _fold("held", "On hold", "", [_make_reason_item(outcome, report.created_at) for outcome in by_result[Result.HELD]], room),
-        _fold("copied", "Copied", "", list(map(_make_copied_item, by_result[Result.COPIED])), room),
+        _fold("held", "On hold", "", [_make_reason_item(outcome, report.created_at) for outcome in report.select(Result.HELD)], room),
+        _fold("copied", "Copied", "", list(map(_make_copied_item, report.select(Result.COPIED))), room),
     )
     return [found for found in lists if found.count]
 
 
 def list_largest(report: Report) -> list[Row]:
     """Return the largest copies; empty if the list of copies is short."""
-    copied = [outcome for outcome in report.outcomes if outcome.result is Result.COPIED and outcome.bytes_copied > 0]
-    if len(copied) <= _MAX_READ:
-        return []
-    return [_make_row(_make_copied_item(outcome), is_whole=True) for outcome in sorted(copied, key=lambda outcome: -outcome.bytes_copied)[:_MAX_READ]]
+    copied = (outcome for outcome in report.select(Result.COPIED) if outcome.bytes_copied > 0)
+    largest = nsmallest(_MAX_READ + 1, copied, key=lambda outcome: -outcome.bytes_copied)
+    return [_make_row(_make_copied_item(outcome), is_whole=True) for outcome in largest[:_MAX_READ]] if len(largest) > _MAX_READ else []
 
 
 class _Room:

@@ -96,7 +96,7 @@ class _Page:
         return (Entry(block, partial(line, outcome), "outcome") for outcome in self._select(result))
 
     def _select(self, result: Result) -> Iterator[Outcome]:
-        return (outcome for outcome in self._report.outcomes if outcome.result is result)
+        return self._report.select(result)
 
 
 def _build_table(title: str, headings: str) -> Block:

@@ -106,11 +106,11 @@ def list_counts(report: Report) -> tuple[Count, ...]:
 def sum_mirrors(report: Report) -> Mapping[str, MirrorTotals]:
     """Return the sums of each mirror in *report*."""
     totals: defaultdict[str, MirrorTotals] = defaultdict(lambda: MirrorTotals(Counter()))
-    for outcome in report.outcomes:
-        found = totals[outcome.change.mirror]
-        found.results[outcome.result.value] += 1
-        found.bytes_copied += outcome.bytes_copied
-        found.seconds += outcome.seconds
+    for (mirror, result), sums in report.sums.items():
+        found = totals[mirror]
+        found.results[result.value] += sums.count
+        found.bytes_copied += sums.bytes_copied
+        found.seconds += sums.seconds
     for kept in report.kept:
         if len(kept):
             totals[kept.mirror].results["kept"] += len(kept)

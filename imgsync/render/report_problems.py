@@ -69,9 +69,9 @@ class _Problem:
 
 def list_problems(report: Report) -> list[Problems]:
     """Return the problems of *report* by kind, the worst first; none empty."""
-    failed = [_make_outcome_problem(outcome) for outcome in report.outcomes if outcome.result is Result.FAILED]
+    failed = [_make_outcome_problem(outcome) for outcome in report.select(Result.FAILED)]
     errors = [error for error in report.errors if not error.later]
-    refused = [_make_outcome_problem(outcome) for outcome in report.outcomes if outcome.result is Result.REFUSED]
+    refused = [_make_outcome_problem(outcome) for outcome in report.select(Result.REFUSED)]
     kinds = (
         _group("failed", "Failed", "", failed),
         _group("errors", name_errors(errors), "", [_make_error_problem(error) for error in errors]),
@@ -82,7 +82,7 @@ def list_problems(report: Report) -> list[Problems]:
 
 def list_tasks(report: Report) -> list[Task]:
     """Return what to do, by number of problems; empty if all differ."""
-    outcomes = (_make_outcome_problem(outcome) for outcome in report.outcomes if outcome.result in {Result.FAILED, Result.REFUSED})
+    outcomes = (_make_outcome_problem(outcome) for outcome in report.select(Result.FAILED, Result.REFUSED))
     errors = (_make_error_problem(error) for error in report.errors if not error.later)
     mirrors: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for problem in (*outcomes, *errors):

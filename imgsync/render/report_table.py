@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from imgsync.apply.report import Outcome, Report, Result, SharedCopies
+from imgsync.apply.report import Outcome, Report, Result, SharedCopies, Sums
 from imgsync.plan.model import Action, PlanError
 from imgsync.render.gone_rows import render_gone
 from imgsync.render.left_work import describe_errors, describe_left
@@ -41,9 +41,8 @@ def _render_problems(report: Report, layout: Layout, *, has_plan: bool) -> Itera
     """Yield failures, refusals and errors, by mirror."""
     found: defaultdict[str, list[Problem]] = defaultdict(list)
     errors: tuple[PlanError, ...] = () if has_plan else report.errors
-    for outcome in report.outcomes:
-        if outcome.result in {Result.FAILED, Result.REFUSED}:
-            found[outcome.change.mirror].append(_make_problem(outcome))
+    for outcome in report.select(Result.FAILED, Result.REFUSED):
+        found[outcome.change.mirror].append(_make_problem(outcome))
     for error in errors:
         found[error.mirror].append(make_problem(error))
     for mirror in merge_names(found):
@@ -77,13 +76,14 @@ def _render_summary(report: Report, *, has_plan: bool) -> Iterator[str]:
 
 def _summarize_copies(report: Report, others: Sequence[str]) -> str:
     """Return what was copied, and what needed no copy."""
-    copied = [outcome for outcome in report.outcomes if outcome.result is Result.COPIED]
-    incomplete = _format_sent([outcome for outcome in report.outcomes if outcome.result is not Result.COPIED and outcome.blobs_copied])
+    sums = report.sums.items()
+    copied = [found for (_, result), found in sums if result is Result.COPIED]
+    incomplete = _format_sent([found for (_, result), found in sums if result is not Result.COPIED and found.blobs_copied])
     shared = [one for one in report.shared if one.blobs_copied]
     what = "nothing"
     if copied:
         # Shards copy the blobs that several images need apart from the images.
-        what = f"{format_count(len(copied), 'image')} ({_format_sent([*copied, *shared])})"
+        what = f"{format_count(sum(found.count for found in copied), 'image')} ({_format_sent([*copied, *shared])})"
     elif shared:
         what = f"{format_count(sum(one.blobs_copied for one in shared), 'shared blob')} ({format_bytes(sum(one.bytes_copied for one in shared))})"
     mounted, present = report.total("blobs_mounted"), report.total("blobs_present")
@@ -94,7 +94,7 @@ def _summarize_copies(report: Report, others: Sequence[str]) -> str:
     return "; ".join(filter(None, (*parts, ", ".join([*kept, *others])))) + "."
 
 
-def _format_sent(outcomes: Sequence[Outcome | SharedCopies]) -> str:
+def _format_sent(outcomes: Sequence[Sums | SharedCopies]) -> str:
     """Return how much the copies of *outcomes* sent, "" without one."""
     if not outcomes:
         return ""

@@ -164,5 +164,7 @@ def _run(changes: Sequence[Change], link: _Link, state: _State, log: Log) -> lis
     nothing = SimpleNamespace(get=lambda *_: None, tags=SimpleNamespace(get_listed=lambda *_: None), describe_settings=lambda *_: "all")
     context = SimpleNamespace(state=state, log=log, stop=Stop(), refresh=False, manifests=nothing, referrers=nothing, policy=nothing)
     finished: list[FinishedChange] = []
-    Coordinator(link, config, context, FleetOptions(4), codec=Codec(encode_batch, decode_answer), clean=str).run(made, changes, finished.append)
+    Coordinator(link, config, context, FleetOptions(4), codec=Codec(encode_batch, decode_answer), clean=str).run(
+        made, {one.mirror for one in changes}, finished.append
+    )
     return finished

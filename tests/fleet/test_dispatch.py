@@ -34,7 +34,7 @@ def _changes(repositories: int, tags: int):
 
 def _dispatch(changes, content: PlanContent | None = None) -> Dispatch:
     made = plan(*changes, content=content or PlanContent())
-    return Dispatch(Cutter(Partition(made, 1), {one.destination for one in changes}), _Maker(), run=RUN)
+    return Dispatch(Cutter(Partition(made, 1), {one.mirror for one in changes}), _Maker(), run=RUN)
 
 
 def _take_all(dispatch: Dispatch, workers: int = 2) -> list[Batch]:

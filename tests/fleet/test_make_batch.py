@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from imgsync.fleet import make_batch
-from imgsync.fleet.cut import Part
+from imgsync.fleet.cut import Part, UnitPart
 from imgsync.fleet.make_batch import BatchMaker
 from imgsync.images.image import ManifestCache
 from imgsync.oci.spec.manifest import Manifest, parse_manifest
@@ -35,7 +35,7 @@ def _make(cache: ManifestCache, manifests: list[Manifest]):
     context = SimpleNamespace(state=nothing, manifests=cache, referrers=SimpleNamespace(tags=nothing), refresh=False)
     config = SimpleNamespace(mirrors=[SimpleNamespace(name=changes[0].mirror, declaration_digest="sha256:0")])
     maker = BatchMaker(RUN, plan(*changes), config, context, filled=frozenset())
-    return maker.make(Part(units=((0, changes),)), number=1, attempt=1, workers=1, budget_seconds=600.0)
+    return maker.make(Part(units=(UnitPart(0, tuple(range(len(changes))), changes),)), number=1, attempt=1, workers=1, budget_seconds=600.0)
 
 
 @pytest.mark.parametrize("limit", ["held", "message"])
