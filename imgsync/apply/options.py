@@ -22,7 +22,7 @@ class Fleet(Protocol):
         """Return once the others can be reached, or raise an error."""
 
     def run(self, plan: Plan, mirrors: Collection[str], deliver: Callable[[FinishedChange], None]) -> None:
-        """Have the copies for *mirrors* made; return when all ended, or after a stop."""
+        """Have the copies for *mirrors* made; return when they ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def record_combined(plan: Plan, combined: Combined, config: Config, context: Pla
     # As a run does: what began and did not end may have changed the destination.
     unfinished = (outcome.change for outcome in outcomes if outcome.result in _UNFINISHED)
     writer.mark_unconfirmed(change for change in unfinished if not _is_applied(change, writer.record(change), plan))
-    # What a shard kept is no copy any more.
+    # By the action of the plan: a shard may have found the tag there already.
     copied = (outcome for change, outcome in zip(plan.changes, outcomes, strict=True) if change.action in COPIES)
     records = [record for outcome in copied if (record := maker.make(outcome, combined.records, now=context.now)) is not None]
     writer.write_found(combined.blobs, records)

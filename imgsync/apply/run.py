@@ -184,6 +184,8 @@ class _Run:
         # The groups still held are among these.
         self._order.release()
         self._submit(self._order.sort(rest))
+        # The plan has them all, packed.
+        self._submitted.clear()
 
     def _submit(self, groups: Sequence[Group]) -> None:
         self._state.mark_unconfirmed(change for group in groups for change in group)

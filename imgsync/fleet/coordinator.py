@@ -104,7 +104,7 @@ class Coordinator:
             raise StoppedError(f"stopped while waiting for {self._line.waits_for or 'the broker'}: {self._stop.reason}")
 
     def run(self, plan: Plan, mirrors: Collection[str], deliver: Callable[[FinishedChange], None]) -> None:
-        """Have the copies for *mirrors* made; return when all ended, or after a stop."""
+        """Have the copies for *mirrors* made; return when they ended."""
         self._selected = array("q", sorted(hash(str(change.destination)) for change in plan.copies if change.mirror in mirrors))
         self._dispatch = self._make_dispatch(plan, mirrors)
         self._records = RecordMaker(plan, self._config, self._context)

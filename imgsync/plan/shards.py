@@ -112,9 +112,9 @@ class Partition:
 
     def list_units(self, mirrors: Collection[str]) -> tuple[array[int], ...]:
         """
-        Return the copies for *mirrors* that stay together, as places in the plan's changes.
+        Return the places of the copies for *mirrors* that stay together.
 
-        The unit with the most work is first.
+        These are numbers in the plan's changes. The unit with the most work is first.
         """
         found: dict[str, array[int]] = {}
         for place, change in enumerate(self._plan.changes):

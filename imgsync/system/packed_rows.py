@@ -45,7 +45,7 @@ def split_blocks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
 
 
 class PackedSequence(Collection[Value]):
-    """Values in the order in which they were given; the last ones are not packed yet."""
+    """Values in their order; the last ones are not packed yet."""
 
     def __init__(self, values: Iterable[Value], list_row: Callable[[Value], Sequence[object]], make: Callable[..., Value]) -> None:
         """
