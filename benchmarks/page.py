@@ -83,7 +83,7 @@ take turns, and after each run every tag is compared with the source's.
 - **TLS**: both registries have a certificate, and all tools trust its authority. The registries offer HTTP/2. **token logins**: both registries send
   clients to a token server, and all tools read the login from Docker's `config.json`.
 
-Machine: {machine}. All registries run on the same machine as the tools, on one disk, so compare only the ratios within this page with other machines.
+Machine: {machine}. All registries run on the same machine as the tools, so compare only the ratios within this page with other machines.{files}
 The slow line is a proxy with 40 ms each way, 10 MiB/s per connection, and slow start for each connection (`benchmarks/line.py`).
 """
 
@@ -145,6 +145,11 @@ def lead(works: dict[str, Figures]) -> Iterator[str]:
         yield ""
 
 
+def _describe_files(machine: Figures) -> str:
+    """Return on what file system the destinations are; earlier figures do not say."""
+    return f" The destinations' files are on {machine['files']}{' (memory)' if machine['files'] == 'tmpfs' else ''}." if "files" in machine else ""
+
+
 def describe_tools(figures: Figures) -> Iterator[str]:
     """Yield the versions of all programs, and how each tool runs."""
     builds = figures.get("builds", {})
@@ -194,7 +199,8 @@ def page(figures: Figures) -> Iterator[str]:
         words=4,
     )
     yield ""
-    yield METHOD.format(machine=f"{machine['processors']}, {machine['memory']}, Linux {machine['kernel']}, Python {machine['python']}")
+    described = f"{machine['processors']}, {machine['memory']}, Linux {machine['kernel']}, Python {machine['python']}"
+    yield METHOD.format(machine=described, files=_describe_files(machine))
     yield from describe_tools(figures)
     for name, work in works.items():
         yield from _scenario(name, work, figures.get("tools", {}))

@@ -40,6 +40,15 @@ def test_programs_are_named_with_version_and_build():
     assert "| skopeo sync | `--all` |" in _page()
 
 
+def test_page_names_the_file_system_of_the_destinations():
+    """Figures of before do not say it."""
+    figures = document()
+
+    assert "The destinations' files" not in "\n".join(page(figures))
+    figures["machine"]["files"] = "tmpfs"
+    assert "The destinations' files are on tmpfs (memory).\n" in "\n".join(page(figures))
+
+
 def test_broken_cache_is_in_table_and_text():
     """Both the row and a sentence say so."""
     text = _page(shared=work(*_three(), result("skopeo sync", 31.0, read=4280e6), unique=189e6))

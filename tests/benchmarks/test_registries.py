@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from benchmarks import registries
 from benchmarks.corpora import small
 from benchmarks.peers import TOOLS
 from benchmarks.registries import Zot, fill, has_registry
-from benchmarks.run import bench
+from benchmarks.run import bench, find_file_system
 from benchmarks.works import Work, over_tls, with_tokens
 from tests.support.registry_process import Tls
 
@@ -86,3 +87,9 @@ def test_only_version_3_is_distribution_3(tmp_path, monkeypatch, said, found):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     assert has_registry("distribution 3") is found
+
+
+def test_file_system_of_a_folder_is_named(tmp_path):
+    """The one that is mounted nearest to it."""
+    assert find_file_system(Path("/proc/self")) == "proc"
+    assert find_file_system(tmp_path) != "proc"

@@ -6,10 +6,10 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
-# One that is passed on, and one that is filled meanwhile.
-_KEPT = 2
 # What is left of a buffer is not worth a read.
-_LEAST_BYTES = 64 << 10
+_LEAST_BYTES = 16 << 10
+# Full buffers of all bodies, to be used again. Of those beyond this number, the views keep the memory.
+_full: deque[bytearray] = deque(maxlen=8)
 
 
 class ReadBuffers:
@@ -20,30 +20,33 @@ class ReadBuffers:
     it costs no more memory than its length and part of one buffer.
     """
 
-    __slots__ = ("_kept", "_used_bytes")
+    __slots__ = ("_buffer", "_used_bytes")
 
     def __init__(self) -> None:
         """Begin without memory."""
-        # The last one is being filled.
-        self._kept: deque[bytearray] = deque()
+        self._buffer = bytearray()
         self._used_bytes = 0
 
     def read(self, size: int, receive_into: Callable[[memoryview], int], *, buffer_bytes: int) -> memoryview:
         """Return up to *size* bytes of *receive_into*, in a buffer of *buffer_bytes*."""
         # Small reads share a buffer: a view keeps a whole one in memory.
-        if not self._kept or len(self._kept[-1]) - self._used_bytes < min(size, _LEAST_BYTES):
-            self._kept.append(self._find_unused(buffer_bytes))
+        if len(self._buffer) - self._used_bytes < min(size, _LEAST_BYTES):
+            _full.append(self._buffer)
+            self._buffer = _find_unused(buffer_bytes)
             self._used_bytes = 0
-        free = memoryview(self._kept[-1])[self._used_bytes : self._used_bytes + size]
+        free = memoryview(self._buffer)[self._used_bytes : self._used_bytes + size]
         count = receive_into(free)
         self._used_bytes += count
         return free[:count]
 
-    def _find_unused(self, size: int) -> bytearray:
-        """Return a buffer of *size* that has no views; keep few others."""
-        while len(self._kept) >= _KEPT:
-            buffer = self._kept.popleft()
+
+def _find_unused(size: int) -> bytearray:
+    """Return a buffer of *size* without views."""
+    for _ in range(len(_full)):
+        buffer = _full.popleft()
+        if len(buffer) == size:
             # Each view refers to its buffer; else only `buffer` and the argument do.
-            if sys.getrefcount(buffer) == 2 and len(buffer) == size:
+            if sys.getrefcount(buffer) == 2:
                 return buffer
-        return bytearray(size)
+            _full.append(buffer)
+    return bytearray(size)

@@ -10,10 +10,10 @@ from imgsync.oci.http.read_buffers import ReadBuffers
 from imgsync.oci.http.response_parser import ResponseParser
 from imgsync.system.chunk import Chunk
 
-# Larger reads cost less CPU per byte, but each open body holds two of them. So all large bodies together share 16 MiB, twice.
+# Larger reads cost less CPU per byte, but each open body holds two of them. So from eight large bodies on, the pieces shrink.
 RECEIVE_BYTES = 256 << 10
-_LARGE_RECEIVE_BYTES = 1 << 20
-_LARGE_TOGETHER_BYTES = 16 << 20
+_LARGE_RECEIVE_BYTES = 512 << 10
+_LARGE_TOGETHER_BYTES = 4 << 20
 _LARGE_BODY_BYTES = 8 << 20
 
 

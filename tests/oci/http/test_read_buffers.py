@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+import pytest
+
+from imgsync.oci.http import read_buffers
 from imgsync.oci.http.read_buffers import ReadBuffers
 
 KIB = 1 << 10
 SIZE = 256 * KIB
+
+
+@pytest.fixture(autouse=True)
+def no_full_buffers(monkeypatch) -> None:
+    """Forget the buffers of other tests."""
+    monkeypatch.setattr(read_buffers, "_full", deque(maxlen=8))
 
 
 def fill_with(number: int, count: int):
@@ -49,7 +60,7 @@ def test_small_reads_share_one_buffer():
     """Kept pieces of a slow source cost little more memory than their length."""
     buffers = ReadBuffers()
 
-    kept = [read(buffers, number, KIB) for number in range(180)]
+    kept = [read(buffers, number, KIB) for number in range(240)]
 
     assert len({id(piece.obj) for piece in kept}) == 1
     assert all(piece == bytes([number]) * KIB for number, piece in enumerate(kept))
