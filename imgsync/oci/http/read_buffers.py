@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable
 
@@ -45,8 +44,18 @@ def _find_unused(size: int) -> bytearray:
     for _ in range(len(_full)):
         buffer = _full.popleft()
         if len(buffer) == size:
-            # Each view refers to its buffer; else only `buffer` and the argument do.
-            if sys.getrefcount(buffer) == 2:
+            if not _has_views(buffer):
                 return buffer
             _full.append(buffer)
     return bytearray(size)
+
+
+def _has_views(buffer: bytearray) -> bool:
+    """Return whether a view of *buffer* is left."""
+    try:
+        # Python refuses to change the length of what has views.
+        buffer.append(0)
+    except BufferError:
+        return True
+    buffer.pop()
+    return False
