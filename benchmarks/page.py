@@ -68,8 +68,8 @@ The fastest other tool ({peer}) needs {wall:.1f} s.
 
 METHOD = """## How it is measured
 
-`make bench` makes this page. It runs imgsync and every similar tool (*peer*) found on `PATH` with the same two registries. In each scenario below the tools
-take turns, and after each run every tag is compared with the source's.
+`make bench` makes this page. It runs imgsync and similar tools (*peers*) with the same two registries. In each scenario below the tools take turns, and after
+each run every tag is compared with the source's. A scenario may leave out tools that are known to be far behind.
 
 - **cold**: the destination is empty. **unchanged**: the same command again, with nothing to copy.
 - **wall s**, **CPU s** and **MiB**: medians of wall time, CPU time and the memory of the largest process. CPU and memory come from the kernel.
