@@ -599,7 +599,7 @@ def test_invalid_requeue_count_is_an_error(text):
 
 def test_progress_is_read_from_the_report():
     """Cancelled images count by the bytes they sent."""
-    change = SimpleNamespace()
+    change = SimpleNamespace(mirror="a")
     report = Report(
         "x",
         (
