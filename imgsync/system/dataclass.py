@@ -162,7 +162,7 @@ def _compare_with(fields: _Fields, name: str) -> Callable[..., Any]:
 def _write_init(fields: _Fields, *, frozen: bool) -> _Written:
     """Write `__init__` with one parameter for each field."""
     names: dict[str, Any] = {"_MISSING": dataclasses.MISSING}
-    parameters, lines = ["self"], ["pass"]
+    parameters, values = ["self"], {}
     for name in fields.names:
         default, factory = fields.find_default(name)
         written, value = "", name
@@ -173,11 +173,15 @@ def _write_init(fields: _Fields, *, frozen: bool) -> _Written:
             names[f"_make_{name}"] = factory
             written, value = "=_MISSING", f"_make_{name}() if {name} is _MISSING else {name}"
         parameters.append(name + written)
-        lines.append(f"self.{name} = {value}")
+        values[name] = value
+    lines = [f"self.{name} = {value}" for name, value in values.items()] or ["pass"]
     if frozen:
         # `object.__setattr__` takes three times as long as an assignment: the instance is frozen once it has all its fields.
         names |= {"_set": object.__setattr__, "_cls": fields.cls, "_open": fields.make_open_class()}
         lines = ["_set(self, '__class__', _open)", *lines, "self.__class__ = _cls"]
+        # A subclass may have another layout.
+        slow = [f"_set(self, {name!r}, {value})" for name, value in values.items()] or ["pass"]
+        lines = ["if self.__class__ is _cls:", *(f" {line}" for line in lines), "else:", *(f" {line}" for line in slow)]
     if hasattr(fields.cls, "__post_init__"):
         lines.append("self.__post_init__()")
     return f"({', '.join(parameters)}):\n " + "\n ".join(lines), names

@@ -212,3 +212,23 @@ def test_class_variable_is_not_a_field():
 
     assert [one.name for one in fields(Counted)] == ["x"]
     assert (Counted(1).limit, Counted.limit, repr(Counted(1))) == (7, 7, "test_class_variable_is_not_a_field.<locals>.Counted(x=1)")
+
+
+@pytest.mark.parametrize("own", [COMPILED, _declare(dataclass)], ids=["compiled", "first calls"])
+def test_subclass_keeps_its_class_and_attributes(own):
+    """One that declares no fields, with other slots or a dictionary."""
+
+    class Same(own):
+        __slots__ = ()
+
+    class More(own):
+        def __init__(self, name: str) -> None:
+            object.__setattr__(self, "more", 1)
+            own.__init__(self, name)
+
+    assert [type(value) for value in (Same("a"), More("a"))] == [Same, More]
+    assert [(value.name, value.port) for value in (Same("a"), More("a"))] == [("a", 443)] * 2
+    assert More("a").more == 1
+    for value in (Same("a"), More("a")):
+        with pytest.raises(AttributeError):
+            value.name = "b"
