@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.errors import StalledError
 from imgsync.oci.http.stream import Stream
 from imgsync.oci.http.wait_limit import TICK_SECONDS, never_end
 from imgsync.system.chunk import Chunk
+
+_Given = TypeVar("_Given")
+_Received = TypeVar("_Received")
 
 # Below 1 KiB/s we treat the peer as stalled.
 _MINIMUM_BYTES_PER_SECOND = 1 << 10
@@ -79,18 +83,7 @@ class TimedSocket:
             httpx.ReadTimeout: No byte came in time, or too few.
             httpx.ReadError: The connection broke.
         """
-        stream = self._require_open()
-        began = time.monotonic()
-        while True:
-            try:
-                data = stream.receive(size)
-            except TimeoutError as error:
-                self._hold_on(began, httpx.ReadTimeout, error)
-            except OSError as error:
-                raise httpx.ReadError(str(error)) from error
-            else:
-                self._measure(began, len(data))
-                return data
+        return self._receive(self._require_open().receive, size, len)
 
     def receive_into(self, buffer: memoryview) -> int:
         """
@@ -100,18 +93,7 @@ class TimedSocket:
             httpx.ReadTimeout: No byte came in time, or too few.
             httpx.ReadError: The connection broke.
         """
-        stream = self._require_open()
-        began = time.monotonic()
-        while True:
-            try:
-                count = stream.receive_into(buffer)
-            except TimeoutError as error:
-                self._hold_on(began, httpx.ReadTimeout, error)
-            except OSError as error:
-                raise httpx.ReadError(str(error)) from error
-            else:
-                self._measure(began, count)
-                return count
+        return self._receive(self._require_open().receive_into, buffer, int)
 
     def send_all(self, data: Chunk) -> None:
         """
@@ -135,6 +117,20 @@ class TimedSocket:
     def discard_input(self) -> bool:
         """Read TLS messages; return whether anything else waits to be read."""
         return self._require_open().discard_input()
+
+    def _receive(self, step: Callable[[_Given], _Received], given: _Given, count: Callable[[_Received], int]) -> _Received:
+        """Return the result of *step*, whose bytes *count* counts."""
+        began = time.monotonic()
+        while True:
+            try:
+                received = step(given)
+            except TimeoutError as error:
+                self._hold_on(began, httpx.ReadTimeout, error)
+            except OSError as error:
+                raise httpx.ReadError(str(error)) from error
+            else:
+                self._measure(began, count(received))
+                return received
 
     def _send(self, data: Chunk) -> int:
         stream = self._require_open()
