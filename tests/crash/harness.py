@@ -309,12 +309,17 @@ class Scene:
 
     def resent_bytes(self) -> int:
         """Return the bytes of blobs that were sent again."""
-        more = 0
+        return sum(upload.bytes_up for upload in self.resent())
+
+    def resent(self) -> list[Recorded]:
+        """Return the uploads beside the one that each registry needed of a blob."""
+        more = []
         for proxy in self.proxies:
-            finished = Counter((one.path.partition("/blobs/")[0], _digest(one.target)) for one in proxy.uploads if one.status == 201)
-            assert [key for key, count in finished.items() if count > 1] == [], "finished, and sent again"
-            blobs = {digest: next(one.bytes_up for one in proxy.uploads if _digest(one.target) == digest and one.status == 201) for _, digest in finished}
-            more += sum(one.bytes_up for one in proxy.uploads) - sum(blobs.values())
+            finished = [upload for upload in proxy.uploads if upload.status == 201]
+            names = Counter((upload.path.partition("/blobs/")[0], _digest(upload.target)) for upload in finished)
+            assert [name for name, count in names.items() if count > 1] == [], "finished, and sent again"
+            needed = {_digest(upload.target): id(upload) for upload in reversed(finished)}
+            more += [upload for upload in proxy.uploads if id(upload) not in needed.values()]
         return more
 
     def records(self) -> Mapping[str, Record]:
