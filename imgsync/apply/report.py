@@ -34,6 +34,8 @@ class Result(StrEnum):
 
 # What a change that needs no work comes to.
 UNCHANGED: Mapping[Action, Result] = {Action.KEEP: Result.KEPT, Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
+# What outcomes and shared blobs both count.
+COUNTS = ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present")
 # A crc32 that is not known; another run may have recorded any text.
 _UNKNOWN = -1
 
@@ -118,13 +120,7 @@ def add_shared(copies: Iterable[SharedCopies]) -> tuple[SharedCopies, ...]:
     found: dict[str, SharedCopies] = {}
     for one in copies:
         known = found.get(one.mirror, SharedCopies(one.mirror))
-        found[one.mirror] = SharedCopies(
-            one.mirror,
-            known.bytes_copied + one.bytes_copied,
-            known.blobs_copied + one.blobs_copied,
-            known.blobs_mounted + one.blobs_mounted,
-            known.blobs_present + one.blobs_present,
-        )
+        found[one.mirror] = SharedCopies(one.mirror, *(getattr(known, count) + getattr(one, count) for count in COUNTS))
     return tuple(found[mirror] for mirror in sorted(found))
 
 
@@ -187,9 +183,7 @@ class Report:
     def count(self, result: Result) -> int:
         """Return how many outcomes have *result*."""
         kept = sum(map(len, self.kept)) if result == Result.KEPT else 0
-        if isinstance(self.outcomes, tuple):
-            return sum(outcome.result == result for outcome in self.outcomes) + kept
-        return sum(sums.count for (_, found), sums in self.outcomes.sums.items() if found == result) + kept
+        return sum(sums.count for (_, found), sums in self.sums.items() if found == result) + kept
 
     @property
     def sums(self) -> SumsByMirror:
@@ -198,7 +192,7 @@ class Report:
 
     def select(self, *results: Result) -> Iterator[Outcome]:
         """Yield the held outcomes with one of *results*."""
-        if not isinstance(self.outcomes, tuple) and not any(map(self.count, results)):
+        if not any(result in results for _, result in self.sums):
             # Reading all of them takes time.
             return iter(())
         return (outcome for outcome in self.outcomes if outcome.result in results)

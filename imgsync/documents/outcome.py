@@ -11,11 +11,11 @@ from dataclasses import asdict
 from typing import Any
 
 import imgsync
-from imgsync.apply.report import Outcome, Result, SharedCopies
+from imgsync.apply.report import COUNTS, Outcome, Result, SharedCopies
 from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts, ShardOutcome, Traffic
 from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import check_format, decode_errors, encode_errors, name_damage
-from imgsync.documents.report import COUNTS, decode_outcome, encode_outcome
+from imgsync.documents.report import decode_outcome, encode_outcome
 from imgsync.errors import UsageError
 from imgsync.oci.spec.digest import is_crc32, is_digest
 from imgsync.partition.shard import parse_shard

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from imgsync.apply.report import Outcome, Report, Result, SharedCopies
+from imgsync.apply.report import COUNTS, Outcome, Report, Result, SharedCopies
 from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import append_hint, check_format, decode_errors, encode_errors, name_damage, remove_hint
 from imgsync.documents.json_stream import Rows
@@ -15,7 +15,6 @@ from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change
 
 FORMAT = "imgsync.report/v1"
-COUNTS = ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present")
 
 
 def encode_report(report: Report, *, clean: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from imgsync.oci.http.connector import Connector
 from imgsync.oci.http.request import Request
 from imgsync.oci.http.shared_connections import SharedConnections
 from imgsync.oci.http.ssrf_guard import SsrfGuard
+from tests.support.faults import FaultProxy
 from tests.support.http2_server import Http2Server
 from tests.support.images import image, push
 from tests.support.tunnel import Tunnel
@@ -94,6 +96,22 @@ def test_run_copies_by_http2(way, lab, tls_registry):
     assert {one.protocol for one in asked if "/manifests/" in one.path} == {"HTTP/1.1" if way == "switched off" else "HTTP/2.0"}
     layer = json.loads(content.raw)["layers"][0]["digest"]
     assert {one.protocol for one in asked if one.path.endswith(layer) and one.method == "GET"} == {"HTTP/1.1"}
+
+
+def test_server_without_http2_is_named(lab, authority):
+    """The debug log says that it chose HTTP/1.1."""
+    lab.push("app", "1", image(lab.name))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    ca = lab.write("ca.pem", authority.cert_pem.bytes().decode())
+    with FaultProxy(lab.source_registry, tls=context) as source:
+        registries = {source.host: {"tls": {"ca": str(ca)}}, lab.destination.host: {"tls": False}}
+        lab.workplace.registries_file(json.dumps({"version": 1, "registries": registries}))
+        lab.workplace.mirror("a", source=f"{source}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
+        ran = lab.run("plan", "-o", "json", "--log-level", "debug")
+
+    assert ran.code == 0
+    assert [(event["origin"], event["server"], event["protocol"]) for event in ran.events("registry.protocol")] == [("source", source.host, "HTTP/1.1")]
 
 
 def test_broken_http2_is_reported_once(lab, authority):
