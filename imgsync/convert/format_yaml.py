@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from imgsync.config.model import Concurrency, Destination, Mirror, Source
-from imgsync.config.yaml_reader import YamlLimits
+from imgsync.config.yaml_nodes import YamlLimits
 from imgsync.convert.conversion import Conversion, RegistryEntry
 from imgsync.filters.tags import TagFilter
 

@@ -14,7 +14,8 @@ from dataclasses import field
 from typing import Any, NamedTuple
 
 from imgsync.config.document import Document, Path, format_path
-from imgsync.config.yaml_reader import YamlLimits, parse_documents, read_limited
+from imgsync.config.yaml_nodes import YamlLimits
+from imgsync.config.yaml_reader import parse_documents, read_limited
 from imgsync.convert.conversion import Remark
 from imgsync.errors import ConfigError, FileError
 from imgsync.system.dataclass import dataclass

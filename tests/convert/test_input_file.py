@@ -10,7 +10,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgsync.config.yaml_reader import YamlLimits, parse_documents
+from imgsync.config.yaml_nodes import YamlLimits
+from imgsync.config.yaml_reader import parse_documents
 from imgsync.convert.conversion import ConvertOptions
 from imgsync.convert.convert_files import convert_files
 from imgsync.convert.format_yaml import format_mirror_files

@@ -1,0 +1,196 @@
+"""
+Parse YAML text into nodes, within limits.
+
+A node has its place and the text of a scalar; nothing is converted. Everything is counted before it is built, and an alias counts as much as
+what it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from imgsync.config.document import Place
+from imgsync.system.dataclass import dataclass
+from imgsync.text.sanitize import sanitize_message
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SPLIT = "split it into several files"
+QUOTE_HINT = "put a value that begins with this character in quotes"
+# What libyaml and PyYAML say -> what to do about it; the beginning of the message decides.
+_YAML_HINTS = {
+    "mapping values are not allowed": "check the indentation; write a space after the colon of a key, and quotes around a value with ': ' in it",
+    "did not find expected comment or line break": "put a value that begins with '>' or '|' in quotes",
+    "expected chomping or indentation indicators": "put a value that begins with '>' or '|' in quotes",
+    "found a tab character": "indent with spaces, also a line that looks empty",
+    "found character": QUOTE_HINT,
+    "found unexpected end of stream": "close the quotes that begin here",
+    "did not find expected ',' or": "close the bracket, or add a comma; put a value with brackets in quotes",
+    "expected ',' or": "close the bracket, or add a comma; put a value with brackets in quotes",
+    "could not find expected ':'": "write `key: value`, with a space after the colon",
+    "did not find expected key": "check the indentation, and the quotes of the line before",
+    "did not find expected '-' indicator": "check the indentation of the list",
+    "expected <block end>": "check the indentation, and the quotes of the line before",
+}
+_STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+_ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class YamlLimits:
+    """
+    The most bytes and values of a file, aliases expanded.
+
+    With `tags`, YAML tags are allowed and ignored.
+    """
+
+    size_bytes: int = 1 << 20
+    values: int = 50_000
+    documents: int = 1000
+    depth: int = 32
+    tags: bool = False
+
+    @property
+    def too_much(self) -> str:
+        """The error if aliases exceed the limit."""
+        return f"aliases expand to more than {self.values:,} values"
+
+    @property
+    def too_deep(self) -> str:
+        """The error of a value that is nested too deep."""
+        return f"nested deeper than {self.depth} levels"
+
+
+class YamlNode:
+    """
+    A part of a YAML document.
+
+    `weight` is the number of nodes in it, with aliases expanded.
+    """
+
+    __slots__ = ("_mark", "items", "kind", "plain", "text", "weight")
+
+    def __init__(self, kind: str, mark: Any, text: str, plain: bool, items: list[YamlNode]) -> None:
+        self.kind = kind
+        self._mark = mark
+        self.text = text
+        self.plain = plain
+        self.items = items
+        self.weight = 1
+
+    @property
+    def place(self) -> Place:
+        """The line and column, from 1."""
+        return find_place(self._mark)
+
+
+class InvalidYamlError(Exception):
+    """Text that is not YAML, or exceeds a limit."""
+
+    def __init__(self, place: Place, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.place, self.message, self.hint = place, message, hint
+
+
+def parse_nodes(text: str, limits: YamlLimits) -> Iterator[YamlNode]:
+    """
+    Yield the root node of each document, built without recursion.
+
+    Raises:
+        InvalidYamlError: *text* is not YAML, or exceeds *limits*.
+    """
+    anchors: dict[str, YamlNode] = {}
+    stack: list[YamlNode] = []
+    for event in _count_events(text, limits):
+        kind = type(event)
+        if kind in _ENDS:
+            node = stack.pop()
+            if stack:
+                _add_weight(stack[-1], node, event, limits)
+            else:
+                yield node
+        elif kind is yaml.DocumentStartEvent:
+            anchors = {}
+        elif isinstance(event, yaml.NodeEvent):
+            node = _make_node(event, anchors, limits)
+            if stack:
+                stack[-1].items.append(node)
+            if kind in _STARTS:
+                _push_node(stack, node, limits)
+            elif stack:
+                _add_weight(stack[-1], node, event, limits)
+            elif node.text or not node.plain:
+                yield node
+
+
+def find_place(mark: Any) -> Place:
+    """Return the line and column of the parser's *mark*, from 1."""
+    return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+
+
+def _count_events(text: str, limits: YamlLimits) -> Iterator[yaml.Event]:
+    """Yield the events of *text*, up to the limits."""
+    documents = 0
+    values = limits.values
+    for seen, event in enumerate(_parse_events(text, limits)):
+        if type(event) is yaml.DocumentStartEvent:
+            documents += 1
+            if documents > limits.documents:
+                raise InvalidYamlError(find_place(event.start_mark), f"the file has more than {limits.documents:,} documents", _SPLIT)
+        if seen > values:
+            raise InvalidYamlError(find_place(event.start_mark), f"the file has more than {values:,} values", _SPLIT)
+        yield event
+
+
+def _add_weight(parent: YamlNode, node: YamlNode, event: yaml.Event, limits: YamlLimits) -> None:
+    """Add the expanded size of *node* to *parent*, before anything is expanded."""
+    parent.weight += node.weight
+    if parent.weight > limits.values:
+        raise InvalidYamlError(find_place(event.start_mark), limits.too_much, "write the values out")
+
+
+def _push_node(stack: list[YamlNode], node: YamlNode, limits: YamlLimits) -> None:
+    stack.append(node)
+    if len(stack) > limits.depth:
+        raise InvalidYamlError(node.place, limits.too_deep)
+
+
+def _parse_events(text: str, limits: YamlLimits) -> Iterator[yaml.Event]:
+    try:
+        yield from yaml.parse(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        # Only where it begins is of use for what is never closed.
+        is_unclosed = "end of stream" in (error.problem or "") and error.context_mark is not None
+        mark = error.context_mark if is_unclosed else error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        if "nesting depth" in (error.problem or ""):
+            # The parser looks ahead and reaches its own limit before ours.
+            raise InvalidYamlError(place, limits.too_deep) from error
+        # Without the parser's excerpt of the line and what it quotes, which may be a password.
+        problem = (error.problem or "cannot be parsed").partition("'")[0].rstrip()
+        hint = next((hint for text, hint in _YAML_HINTS.items() if (error.problem or "").startswith(text)), "")
+        raise InvalidYamlError(place, f"invalid YAML: {sanitize_message(problem)}", hint) from error
+    except yaml.reader.ReaderError as error:
+        raise InvalidYamlError((text.count("\n", 0, error.position) + 1, 1), "the file contains a control character", "remove it") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InvalidYamlError((1, 1), "invalid YAML") from error
+
+
+def _make_node(event: yaml.NodeEvent, anchors: dict[str, YamlNode], limits: YamlLimits) -> YamlNode:
+    if type(event) is yaml.AliasEvent:
+        if event.anchor not in anchors:
+            # Not quoted, nor is the tag below: without quotes, a password may be read as one.
+            raise InvalidYamlError(find_place(event.start_mark), "undefined alias (*)", f"define its anchor before it, or {QUOTE_HINT}")
+        return anchors[event.anchor]
+    tag = event.tag  # type: ignore[attr-defined]
+    if tag is not None and not limits.tags and tag not in {"!", "tag:yaml.org,2002:str"}:
+        raise InvalidYamlError(find_place(event.start_mark), "a YAML tag (!) is not allowed", f"write the value without a tag, or {QUOTE_HINT}")
+    if type(event) is yaml.ScalarEvent:
+        node = YamlNode("scalar", event.start_mark, event.value, event.implicit[0] and tag is None, [])
+    else:
+        node = YamlNode("list" if type(event) is yaml.SequenceStartEvent else "map", event.start_mark, "", False, [])
+    if event.anchor is not None:
+        anchors[event.anchor] = node
+    return node
