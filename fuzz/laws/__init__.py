@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from fuzz.laws.credentials import logins
-from fuzz.laws.files import conversions, layouts, settings
+from fuzz.laws.files import conversions, layouts, locks, settings
 from fuzz.laws.fleet import messages
 from fuzz.laws.http import answers, exchanges, headers
 from fuzz.laws.http2 import connections, header_blocks
@@ -42,6 +42,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             settings,
             conversions,
             layouts,
+            locks,
             durations,
             answers,
             connections,

@@ -15,8 +15,10 @@ from imgsync.convert.formats import NAMES
 from imgsync.convert.group_remarks import group_remarks
 from imgsync.errors import ConfigError, InvalidReferenceError, UsageError
 from imgsync.fmt.format_text import format_text
+from imgsync.lock.read_lock import parse_lock
+from imgsync.lock.write_lock import format_lock
 from imgsync.oci.spec.digest import is_digest
-from imgsync.oci.spec.reference import parse_registry
+from imgsync.oci.spec.reference import parse_reference, parse_registry
 
 
 def settings(data: bytes) -> None:
@@ -90,3 +92,28 @@ def layouts(data: bytes) -> None:
         before, after = (parse_documents(one, file="a.yaml")[0] for one in (data, text.encode()))
         assert [document.value for document in before] == [document.value for document in after]
         assert text.count("#") == data.decode("utf-8-sig").count("#")
+
+
+def locks(data: bytes) -> None:
+    """
+    Check a lock file.
+
+    Each image is a reference of our grammar, and what is written of the lock is read as the same; else each error has its place.
+    """
+    try:
+        found = parse_lock(data, "mirrors.lock/a.yaml", "a")
+    except ConfigError as error:
+        assert error.errors
+        for problem in error.errors:
+            assert problem.line >= 0
+            assert str(problem).isprintable()
+        return
+    images = list(found.images.values())
+    for one in images:
+        reference = parse_reference(one.reference)
+        assert str(reference) == one.reference
+        assert reference.digest == one.digest
+    text = "".join(format_lock("a", found.declaration, images))
+    again = parse_lock(text.encode(), "mirrors.lock/a.yaml", "a")
+    assert [(one.image, one.digest) for one in again.images.values()] == [(one.image, one.digest) for one in images]
+    assert "".join(format_lock("a", again.declaration, again.images.values())) == text

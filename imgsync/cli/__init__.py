@@ -18,6 +18,7 @@ _COMMANDS = {
     "login-check": "Check credentials and permissions at each registry.",
     "plan": "Show what would change, without changing anything.",
     "apply": "Copy missing and outdated images to the destinations.",
+    "lock": "Pin the digest of each selected tag.",
     "combine": "Combine the outcomes of shards into one report.",
     "worker": "Copy images for a coordinator, as one of a fleet.",
     "show": "Print a saved plan or report.",
@@ -48,7 +49,7 @@ def cli() -> None:
     Mirror container images as declared in YAML: plan, review, apply.
 
     PATH... is a folder or files; the default is mirrors.d. Exit codes: 0 done, 1 something failed or was refused, 2 changes are
-    pending (plan --detailed-exitcode), 3 invalid configuration or usage, 70 a bug, 75 stopped with work left: run it again,
+    pending (plan --detailed-exitcode, lock --check), 3 invalid configuration or usage, 70 a bug, 75 stopped with work left: run it again,
     130 cancelled by a second signal.
     """
 

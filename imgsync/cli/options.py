@@ -17,6 +17,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_PATH = "mirrors.d"
 DEFAULT_STATE = ".imgsync/state"
+DEFAULT_LOCK = "mirrors.lock"
 STATE_HELP = "Where to store the record of pushed images: a directory, or HOST/REPO:TAG in a registry."
 RUN_TIMEOUT_HELP = "Stop gracefully after this time and exit 75."
 LOCK_TIMEOUT_HELP = "How long to wait if another run has locked the state."
@@ -238,6 +239,11 @@ def worker_log_options(function: Function) -> Function:
 def output_option(*forms: str) -> Callable[[Function], Function]:
     """Return the decorator that adds -o."""
     return option("-o", "--output", type=click.Choice(forms), default=forms[0], show_default=True, help="Format of the result on stdout.")
+
+
+def lock_folder_option(function: Function) -> Function:
+    """Add --lock-dir."""
+    return option("--lock-dir", metavar="DIR", default=DEFAULT_LOCK, show_default=True, help="The folder of lock files, one per mirror.")(function)
 
 
 def refresh_option(function: Function) -> Function:

@@ -14,14 +14,15 @@ from imgsync.plan.context import PlanContext
 from imgsync.plan.find_gone import GoneFinder
 from imgsync.plan.gone_tag import Absence
 from imgsync.plan.known_tags import KnownTags
-from imgsync.plan.list_repositories import SourceRepository, list_source_repositories
+from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags
 from imgsync.plan.model import PENDING, Action, Change, PlanError
 from imgsync.plan.nearby_tags import NearbyTags
 from imgsync.plan.plan_error import make_mirror_error, make_missing_error, make_plan_error
 from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.ready import ReadyChanges
-from imgsync.plan.select_tags import is_named_exactly, select_repository_tags
+from imgsync.plan.select_mirror import MirrorSelector
+from imgsync.plan.select_tags import is_named_exactly
 from imgsync.plan.selection_notes import describe_selection, explain_shortage
 from imgsync.text.units import format_count, format_subject
 
@@ -40,6 +41,7 @@ class MirrorPlanner:
         self._check = context.stop.raise_if_requested
         self._log = context.log
         self._nearby_tags = NearbyTags()
+        self._selector = MirrorSelector(context, self._known)
         self._warned: set[tuple[str, str]] = set()
         self._listener = context.listener
 
@@ -61,50 +63,10 @@ class MirrorPlanner:
         finally:
             self._ready.add_selection(mirror, result.selected)
         if not mirror.suspend:
-            self._plan_tags(mirror, result, self._make_finder(mirror))
-
-    def _make_finder(self, mirror: Mirror) -> GoneFinder:
-        return GoneFinder(mirror, self._known, self._context.state, now=self._context.now)
+            self._plan_tags(mirror, result, self._selector.make_finder(mirror))
 
     def _select(self, mirror: Mirror, result: MirrorPlan) -> None:
-        client = self._registries.make_source_client(mirror, check=self._check)
-        lister = self._registries.make_lister(client)
-        found = list_source_repositories(mirror, lister, check=self._check)
-        repositories = found.repositories if result.part is None else result.part.narrow_repositories(found.repositories)
-        self._listener.on_repositories(len(repositories))
-        self._meet_destinations(mirror, repositories)
-        result.errors += found.errors
-        result.notes += found.notes
-        self._warn(result, found.warnings)
-        finder = self._make_finder(mirror)
-        for vanished, gone in finder.find_in_unlisted_repositories(found):
-            result.judged.add(vanished)
-            result.gone += gone if result.part is None else result.part.narrow_gone(gone)
-
-        def select(repository: SourceRepository) -> SelectedTags | PlanError:
-            try:
-                selected = select_repository_tags(mirror, repository, client, lister, context=self._context, finder=finder)
-                return selected if result.part is None else result.part.narrow(selected)
-            except ImgsyncError as error:
-                return make_plan_error(mirror, str(repository.repository), error)
-
-        for outcome in map_unordered(select, repositories, limit=mirror.concurrency.queries):
-            self._listener.on_listed(0 if isinstance(outcome, PlanError) else len(outcome.tags))
-            if isinstance(outcome, PlanError):
-                result.errors.append(outcome)
-            else:
-                result.selected.append(outcome)
-                result.errors += outcome.errors
-                result.add_missing(outcome.repository.repository, outcome.missing)
-                result.add_gone(outcome)
-                self._warn(result, outcome.warnings)
-        # They were listed at once: without this, notes would name another repository in each run.
-        result.selected.sort(key=lambda one: one.repository.repository)
-
-    def _warn(self, result: MirrorPlan, warnings: Iterable[str]) -> None:
-        for warning in warnings:
-            result.incomplete = True
-            self._log.warning("listing.incomplete", mirror=result.mirror.name, reason=warning)
+        self._selector.select(result, on_repositories=lambda repositories: self._meet_destinations(mirror, repositories))
 
     def _plan_tags(self, mirror: Mirror, result: MirrorPlan, finder: GoneFinder) -> None:
         result.notes += describe_selection(result.selected)

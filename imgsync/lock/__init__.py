@@ -1,0 +1,1 @@
+"""Lock files: which digest each selected tag had when it was reviewed."""
