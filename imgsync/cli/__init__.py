@@ -26,6 +26,7 @@ _COMMANDS = {
     "copy": "Copy one image or repository, without a configuration.",
     "list": "List the repositories or tags of a registry.",
     "state": "Inspect, edit, move or rebuild the state.",
+    "discover": "Find the images that manifests, charts and clusters use.",
     "init": "Create a mirror repository, CI included.",
     "fmt": "Give declarations one layout; comments stay.",
     "schema": "Print the JSON schema of the configuration.",
@@ -39,7 +40,7 @@ _COMMANDS = {
 _BUG_EXIT = 70
 _USAGE_EXIT = 3
 # Commands and subcommands of `state` that do nothing but print. The exit code of others is that of their work or check.
-_OUTPUT_IS_RESULT = {"plan", "show", "list", "schema", "convert", "export", "completion", "man", "help", "version"}
+_OUTPUT_IS_RESULT = {"plan", "show", "list", "schema", "convert", "discover", "export", "completion", "man", "help", "version"}
 
 
 @click.group(cls=LazyGroup, commands_help=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
