@@ -17,12 +17,16 @@ from imgsync import cli
 from imgsync.apply.report import Report, SharedCopies
 from imgsync.cli import plan_run, session
 from imgsync.config.model import Config, RegistriesConfig
+from imgsync.discover.coverage import Coverage, Covered
+from imgsync.discover.model import Certainty, FoundImage, SkippedInput
 from imgsync.documents.access import encode_access
 from imgsync.documents.json_stream import to_json
 from imgsync.documents.outcome import encode_shard_outcome
 from imgsync.documents.plan import encode_plan
+from imgsync.documents.references import encode_references
 from imgsync.documents.report import encode_report
 from imgsync.documents.verification import encode_verification
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.content import PlanContent, RepositoryContent, SharedBlob
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import FilterStep, MirrorNotes, PlanError
@@ -128,6 +132,12 @@ def documents() -> dict[str, Any]:
         ),
         "imgsync.outcome/v1": encode_shard_outcome(plans.shard_outcome(*outcomes, errors=APPLY_ERRORS)),
         "imgsync.verification/v1": encode_verification(Verification((finding,), ERRORS)),
+        "imgsync.references/v1": encode_references(
+            [FoundImage("a", None, Certainty.UNRESOLVED, "-", 0)],
+            [SkippedInput("-", 0, "m")],
+            [Coverage(Reference(Repository("r.io", "a")), Covered.NO)],
+            created_at="2026-08-28T01:00:00Z",
+        ),
         "imgsync.access/v1": encode_access([Access("r.io", "source", "a", "pull")]),
     }
     return {name: json.loads(to_json(document, indented=False)) for name, document in found.items()}

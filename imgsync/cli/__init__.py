@@ -50,8 +50,8 @@ def cli() -> None:
     Mirror container images as declared in YAML: plan, review, apply.
 
     PATH... is a folder or files; the default is mirrors.d. Exit codes: 0 done, 1 something failed or was refused, 2 changes are
-    pending (plan --detailed-exitcode, lock --check), 3 invalid configuration or usage, 70 a bug, 75 stopped with work left: run it again,
-    130 cancelled by a second signal.
+    pending (plan --detailed-exitcode, lock --check) or images are not covered (discover --covered-by), 3 invalid configuration
+    or usage, 70 a bug, 75 stopped with work left: run it again, 130 cancelled by a second signal.
     """
 
 

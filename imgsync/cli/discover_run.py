@@ -35,7 +35,7 @@ _FILE_BYTES = 1 << 20
 
 def run_discover(options: Mapping[str, Any]) -> int:
     """
-    Find the images of the given paths, print them, and return the exit code.
+    Find and print the images; return the exit code.
 
     Raises:
         UsageError: The options do not fit together.
@@ -47,6 +47,8 @@ def run_discover(options: Mapping[str, Any]) -> int:
     images, skipped = _find(options)
     _print_skipped(skipped)
     coverage = None if config is None else _find_coverage(images, config, common, is_live=options["live"])
+    if coverage is not None:
+        _annotate_uncovered(coverage, images)
     _print(images, skipped, coverage, options, taken=frozenset(mirror.name for mirror in config.mirrors) if config is not None else frozenset())
     return _choose_exit(images, skipped, coverage, is_strict=options["strict"])
 
@@ -98,6 +100,17 @@ def _print_skipped(skipped: Sequence[SkippedInput]) -> None:
     write_annotations(annotate_file_errors(errors), get_redaction())
 
 
+def _annotate_uncovered(coverage: Sequence[Coverage], images: Sequence[FoundImage]) -> None:
+    """Show each uncovered image beside the line that uses it."""
+    from imgsync.discover.coverage import Covered
+    from imgsync.render.annotations import annotate_file_errors
+
+    first = {str(image.reference): image for image in reversed(images)}
+    open_ones = [(one, first[str(one.reference)]) for one in coverage if one.covered is not Covered.YES and str(one.reference) in first]
+    errors = [FileError(place.file, place.line, 1, "", f"{one.reference} is {one.covered}: {one.reason}", one.hint) for one, place in open_ones]
+    write_annotations(annotate_file_errors(errors), get_redaction())
+
+
 def _find_coverage(images: Sequence[FoundImage], config: Config, common: CommonOptions, *, is_live: bool) -> tuple[Coverage, ...]:
     from imgsync.discover.coverage import find_coverage
 
@@ -143,7 +156,7 @@ def _print(
 
 
 def _print_mirrors(images: Sequence[FoundImage], coverage: Sequence[Coverage] | None, options: Mapping[str, Any], *, taken: Collection[str]) -> None:
-    """Print declarations of the images, with *coverage* only of those that no mirror selects."""
+    """Print declarations of the images, with *coverage* only the uncovered ones."""
     from imgsync.discover.coverage import Covered
     from imgsync.discover.write_mirrors import parse_target, write_mirrors
 

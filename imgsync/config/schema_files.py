@@ -10,5 +10,5 @@ _FOLDER = Path(__file__).parents[1] / "schema"
 
 @cache
 def read_schema(name: str) -> str:
-    """Return the shipped JSON schema *name* ("mirror", "registries", "outcome", "batch", "outcomes" or "references")."""
+    """Return the shipped JSON schema *name*, such as "mirror"."""
     return (_FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")

@@ -40,12 +40,12 @@ class Chart:
 
 
 def is_chart(path: str) -> bool:
-    """Return whether *path* is a chart's folder, or may be a packed chart."""
+    """Return whether *path* is a chart, a folder or packed."""
     return is_packed(path) or Path(path, CHART_FILE).is_file()
 
 
 def is_packed(path: str) -> bool:
-    """Return whether *path* is a file whose name is that of a packed chart."""
+    """Return whether *path* is a file named as a packed chart."""
     return path.endswith(_PACKED) and Path(path).is_file()
 
 
@@ -80,7 +80,8 @@ def _read_folder(path: str, root: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _check_links(path: str, root: str) -> None:
-    """Refuse links that leave *root*: helm follows them, and a template can print the file."""
+    """Refuse links that leave *root*."""
+    # Helm follows them, and a template can print the file.
     top, seen = os.path.realpath(root), 0
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):

@@ -1,5 +1,5 @@
 """
-Find the images that a chart lists: annotations of Chart.yaml, and lock files.
+Find the images that a chart lists: annotations and lock files.
 
 Annotations are those of Artifact Hub and of Bitnami; lock files those of `helm dt` and of HIP 19.
 """
@@ -25,7 +25,7 @@ def is_library(chart: Chart) -> bool:
 
 
 def find_in_metadata(chart: Chart) -> Iterator[FoundImage | SkippedInput]:
-    """Yield the images that the files of *chart* list, and what is not valid in them."""
+    """Yield the images that the files of *chart* list, and errors."""
     for name, data in chart.files.items():
         file = f"{chart.path.rstrip('/')}/{name}"
         documents, errors = parse_documents(data, file=file)
@@ -48,7 +48,7 @@ def _find_in_annotations(document: Document, data: bytes) -> Iterator[FoundImage
 
 
 def _find_in_list(document: Document, place: Path, lines: list[str], begins: int = 1) -> Iterator[FoundImage]:
-    """Yield the images of a list, or of the list `images` of a lock file."""
+    """Yield the images of a list, or of a lock file."""
     below: Path = () if isinstance(document.value, list) else ("images",)
     entries = _get(document.value, "images") if below else document.value
     for number, entry in enumerate(entries if isinstance(entries, list) else ()):

@@ -1,5 +1,5 @@
 """
-Find the images of a Helm chart: what its metadata lists, and what it renders.
+Find the images that a Helm chart lists and renders.
 
 Each find names the template that has it. The line is that of the template if it has the whole name there, else 0.
 """
@@ -23,7 +23,7 @@ _TEMPLATE_BYTES = 1 << 20
 
 def find_in_chart(path: str, options: HelmOptions, *, root: str, program_path: str) -> Iterator[FoundImage | SkippedInput]:
     """
-    Yield the images of the chart at *path*, a folder or a packed chart.
+    Yield the images of a chart, and why it is not read.
 
     Args:
         path: The chart.
@@ -56,24 +56,24 @@ def _find_in_rendered(chart: Chart, rendered: Rendered) -> Iterator[FoundImage |
         if isinstance(found, FoundImage):
             yield replace(found, file=file, line=_find_line(file, found.text))
         else:
-            # Its line is one of helm's output, which nobody sees.
+            # Its line is one of helm's output, which is not shown.
             yield replace(found, file=file, line=0, message=f"rendered: {found.message}")
 
 
 def _name_template(chart: Chart, template: str) -> str:
-    """Return the file of *template*, which begins with the name of the chart."""
+    """Return the file of *template*, which begins with the chart's name."""
     return str(Path(chart.path, template.partition("/")[2]))
 
 
 def _find_line(file: str, text: str) -> int:
-    """Return the only line of the template *file* that has *text*, 0 if there is none."""
+    """Return the only line of *file* that has *text*, else 0."""
     lines = [number for number, line in enumerate(_read_lines(file), 1) if text in line]
     return lines[0] if len(lines) == 1 else 0
 
 
 @lru_cache(maxsize=64)
 def _read_lines(file: str) -> tuple[str, ...]:
-    """Return the lines of a template; of a packed chart there are none."""
+    """Return the lines of a template, none of a packed chart."""
     try:
         with Path(file).open("rb") as opened:
             return tuple(opened.read(_TEMPLATE_BYTES).decode("utf-8", "replace").splitlines())

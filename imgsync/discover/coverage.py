@@ -116,7 +116,7 @@ def iter_destinations(mirror: Mirror, reference: Reference) -> Iterator[Referenc
 
 
 def find_expected_digest(mirror: Mirror, reference: Reference) -> str:
-    """Return the digest that a destination of *mirror* must serve, "" for any."""
+    """Return the digest that destinations must serve, "" for any."""
     pinned = dict(_read_pins(mirror.tags.names)).get(reference.tag, "") if mirror.platforms is None else ""
     return reference.digest or pinned
 
@@ -171,7 +171,7 @@ def _ask_filters(mirror: Mirror, reference: Reference) -> Answer:
 
 
 def _find_dropping_step(tag: str, tags: TagFilter) -> str:
-    """Return the filter that drops *tag* whatever other tags there are, or ""."""
+    """Return the filter that always drops *tag*, "" if none does."""
     alone = replace(tags, names=(), newest=None, newest_per=None, max_age_seconds=None)
     steps = select_tags([tag], alone, created_at=lambda _: {}, now=_EPOCH).steps
     return next((step.name for step in steps if not step.left), "")

@@ -83,7 +83,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class RenderFailure:
-    """Why a chart cannot be rendered; `template` and `line` if helm named them."""
+    """Why a chart cannot be rendered, and where if helm says it."""
 
     message: str
     hint: str
@@ -132,7 +132,7 @@ def explain_failure(error: ToolError, path: str) -> RenderFailure:
 
 
 def _find_cause(said: str) -> str:
-    """Return the end of an error that names each template on the way to its cause."""
+    """Return the cause, which is at the end of an error."""
     cause = said.rpartition(_INCLUDED)[2]
     return _EXECUTING.sub("", _PLACE.sub("", cause, count=1), count=1)
 

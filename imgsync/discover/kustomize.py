@@ -48,7 +48,7 @@ def render_kustomization(kubectl: str, folder: str, *, limits: ToolLimits = DEFA
 
 
 def find_remote(folder: str) -> FileError | None:
-    """Return the first thing that kustomize would load from elsewhere, or cannot find."""
+    """Return the first entry that is not local, if any."""
     waiting, seen = [folder], set[str]()
     while waiting:
         current = waiting.pop()
@@ -112,7 +112,7 @@ def _list_entries(document: Document, names: tuple[str, ...]) -> Iterator[tuple[
 
 
 def _find_urls(document: Document) -> Iterator[FileError]:
-    """Yield an error for each text that kustomize could load from a host."""
+    """Yield an error for each text that kustomize may download."""
     for place, text in _walk(document.value, ()):
         if _REMOTE.match(text):
             yield document.error(place, f"kustomize would load {sanitize_message(text)}", hint=_DOWNLOAD)

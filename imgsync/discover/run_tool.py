@@ -139,7 +139,7 @@ def _limit_resources(process: subprocess.Popen[bytes], limits: ToolLimits) -> No
 
 
 class _Guard:
-    """Ends a process and its children when the block ends, or a signal comes."""
+    """Ends a process and its children, also at a signal."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -230,7 +230,7 @@ def _explain_failure(name: str, code: int, stderr: str, limits: ToolLimits) -> T
 
 
 def clean_stderr(text: str) -> str:
-    """Return the first lines of an error in one line, without escape sequences and padding."""
+    """Return an error in one line, without escape sequences and padding."""
     lines = [line.strip() for line in _ESCAPES.sub("", text).splitlines()]
     kept = [line for line in lines if line and not line.startswith(_PADDING)]
     said = "; ".join(kept[:_SHOWN_LINES]).removeprefix("Error: ").removeprefix("error: ")

@@ -1,5 +1,5 @@
 """
-Write found images as `mirrors.d`: exact tags and digests, each with its origin.
+Write found images as `mirrors.d`, each with its origin.
 
 The result always validates. What it cannot declare is left out, with the reason.
 """
@@ -34,7 +34,7 @@ mirrors:
 
 @dataclass(frozen=True, slots=True)
 class WrittenMirrors:
-    """The text of a file of `mirrors.d`, and the images that it lacks with the reasons."""
+    """The text of a file of `mirrors.d`, and what it lacks."""
 
     text: str
     count: int

@@ -13,7 +13,11 @@ FORMAT = "imgsync.references/v1"
 
 
 def encode_references(images: Sequence[FoundImage], skipped: Sequence[SkippedInput], coverage: Sequence[Coverage] | None, *, created_at: str) -> dict[str, Any]:
-    """Return what was found as a document; *coverage* is None if no mirrors were compared."""
+    """
+    Return what was found as a document.
+
+    Without declarations to compare with, *coverage* is None.
+    """
     counts = {certainty.value: sum(image.certainty is certainty for image in images) for certainty in Certainty}
     distinct = len({image.reference for image in images if image.reference is not None})
     document: dict[str, Any] = {
