@@ -67,12 +67,13 @@ class YamlNode:
     """
     A part of a YAML document.
 
-    `weight` is the number of nodes in it, with aliases expanded.
+    `weight` is the number of nodes in it, with aliases expanded. `block` says that a text is written with `|`.
     """
 
-    __slots__ = ("_mark", "items", "kind", "plain", "text", "weight")
+    __slots__ = ("_mark", "block", "items", "kind", "plain", "text", "weight")
 
-    def __init__(self, kind: str, mark: Any, text: str, plain: bool, items: list[YamlNode]) -> None:
+    def __init__(self, kind: str, mark: Any, text: str, plain: bool, items: list[YamlNode], *, block: bool = False) -> None:
+        self.block = block
         self.kind = kind
         self._mark = mark
         self.text = text
@@ -188,7 +189,7 @@ def _make_node(event: yaml.NodeEvent, anchors: dict[str, YamlNode], limits: Yaml
     if tag is not None and not limits.tags and tag not in {"!", "tag:yaml.org,2002:str"}:
         raise InvalidYamlError(find_place(event.start_mark), "a YAML tag (!) is not allowed", f"write the value without a tag, or {QUOTE_HINT}")
     if type(event) is yaml.ScalarEvent:
-        node = YamlNode("scalar", event.start_mark, event.value, event.implicit[0] and tag is None, [])
+        node = YamlNode("scalar", event.start_mark, event.value, event.implicit[0] and tag is None, [], block=event.style == "|")
     else:
         node = YamlNode("list" if type(event) is yaml.SequenceStartEvent else "map", event.start_mark, "", False, [])
     if event.anchor is not None:

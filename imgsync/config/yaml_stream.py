@@ -39,15 +39,21 @@ class TextDocument:
         self.repeated: list[tuple[int, str]] = []
         self.value = self._build(root, 0)
 
-    def find_line(self, path: Path) -> int:
-        """Return the line of the value at *path*."""
+    def find_line(self, path: Path, inner_line: int = 0) -> int:
+        """
+        Return the line of the value at *path*.
+
+        Args:
+            path: Keys and indexes.
+            inner_line: A line of the text there, from 1. It counts if the text is written with `|`.
+        """
         node = self._root
         for part in path:
-            below = node.items[part] if isinstance(part, int) else _find_value(node, part)
+            below = _find_value(node, part) if isinstance(part, str) else node.items[part] if node.kind == "list" else None
             if below is None:
                 break
             node = below
-        return self._line(node)
+        return self._line(node) + (inner_line if node.block else 0)
 
     def _line(self, node: YamlNode) -> int:
         return node.place[0] + self._first_line - 1

@@ -26,8 +26,8 @@ class SourceDocument(Protocol):
 
     value: Any
 
-    def find_line(self, path: Path) -> int:
-        """Return the line of the text at *path*."""
+    def find_line(self, path: Path, inner_line: int = 0) -> int:
+        """Return the line of the text at *path*, or within it."""
 
 
 def read_documents(data: bytes, *, file: str) -> Iterator[SourceDocument | FoundImage | SkippedInput]:

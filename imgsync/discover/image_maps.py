@@ -11,25 +11,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from imgsync.discover.model import Certainty
-from imgsync.discover.names import ImageName, has_registry, is_image_key, read_name
+from imgsync.discover.names import ImageName, has_registry, has_template, is_image_key, read_name
 
 _REGISTRIES = ("registry", "imageRegistry", "hub")
 _REPOSITORIES = ("repository", "repo", "imageRepository")
-_TAGS = ("tag", "imageTag", "version", "imageVersion")
-_VERSIONS = ("version", "imageVersion")
+_IMAGES = ("newName", "image", "imageName", "baseImage")
+_TAGS = ("newTag", "tag", "imageTag", "version", "imageVersion")
+_VERSIONS = frozenset({"version", "imageVersion"})
 _DIGESTS = ("digest", "sha", "sha256", "imageDigest", "imageSHA")
-PARTS = frozenset({*_REGISTRIES, *_REPOSITORIES, *_TAGS, *_DIGESTS, "image", "imageName", "name"})
+PARTS = frozenset({*_REGISTRIES, *_REPOSITORIES, *_IMAGES, *_TAGS, *_DIGESTS, "name"})
 """Keys whose texts are parts of the image, and no images themselves."""
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-def read_image_map(mapping: Mapping[str, Any], *, key: str) -> tuple[str, ImageName] | None:
+def read_image_map(mapping: Mapping[str, Any], *, key: str, is_item: bool = False) -> tuple[str, ImageName] | None:
     """
     Return the image of *mapping*, and its main key.
 
     Args:
         mapping: A mapping that may be about anything.
-        key: The key whose value it is.
+        key: The key whose value it is, or that of the list it is in.
+        is_item: Whether it is an item of a list, where `name` is not a part of the image.
 
     Returns:
         None if the mapping is not about an image.
@@ -37,21 +39,29 @@ def read_image_map(mapping: Mapping[str, Any], *, key: str) -> tuple[str, ImageN
     is_image = is_image_key(key)
     registry = _first(mapping, _REGISTRIES)[1]
     repository_key, repository = _first(mapping, _REPOSITORIES)
-    image_key, image = _first(mapping, ("image", "imageName", "name") if is_image and not repository else ("image", "imageName"))
+    image_key, image = _first(mapping, (*_IMAGES, "name") if is_image and not (repository and is_item) else _IMAGES)
     tag_key, tag = _first(mapping, _TAGS)
     digest = _first(mapping, _DIGESTS)[1]
     if not repository and not image:
         return _report_half(mapping, tag_key) if is_image and tag else None
     if not repository and tag_key in _VERSIONS and not registry and "/" not in image:
         tag = ""
+    if image_key == "name" and repository.strip("/").endswith(f"/{image}"):
+        image = ""
     parts = [part.strip("/") for part in (registry, repository, image) if part]
-    if not is_image and (len(parts) == 1) and not tag and not digest:
+    if not is_image and len(parts) == 1 and not tag and not digest:
         return None
     if registry and len(parts) > 1 and has_registry("/".join(parts[1:])):
         parts = parts[1:]
-    if any("://" in part for part in parts):
-        return None
-    return repository_key or image_key, read_name(_add_version("/".join(parts), tag, digest))
+    found = _describe(
+        _add_version("/".join(parts), tag, digest), lacks_name=is_image and not is_item and bool(repository) and mapping.get("name", "-") in {None, ""}
+    )
+    is_other = found.reference is None and not has_template(found.text) and not is_image
+    return None if is_other or any("://" in part for part in parts) else (repository_key or image_key, found)
+
+
+def _describe(name: str, *, lacks_name: bool) -> ImageName:
+    return ImageName(name, None, Certainty.UNRESOLVED, "its name is empty") if lacks_name else read_name(name)
 
 
 def _add_version(name: str, tag: str, digest: str) -> str:

@@ -12,14 +12,11 @@ from typing import Any
 from imgsync.config.document import Path, format_path
 from imgsync.discover.documents import SourceDocument, read_documents
 from imgsync.discover.model import Certainty, FoundImage, SkippedInput
-from imgsync.discover.names import ImageName, find_in_text, read_name
-from imgsync.discover.shapes import Mention, find_in_value
+from imgsync.discover.names import read_name
+from imgsync.discover.shapes import Mention, find_in_value, is_without_images, lower
 from imgsync.oci.spec.digest import is_digest
 from imgsync.system.dataclass import dataclass
 
-# Kinds without images: their texts are rules, schemas, messages or secrets.
-_WITHOUT_IMAGES = frozenset({"CustomResourceDefinition", "Event", "Secret", "SealedSecret", "Lease", "APIService"})
-_WITHOUT_IMAGES_GROUPS = ("rbac.authorization.k8s.io/", "admissionregistration.k8s.io/", "authorization.openshift.io/")
 _FREE_TEXT = frozenset({"ConfigMap"})
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _STATUSES = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
@@ -69,8 +66,8 @@ def find_in_objects(document: SourceDocument, *, file: str) -> Iterator[FoundIma
     for one in _list_objects(document.value, ()):
         for mention in _find_in_object(one):
             field = f"{one.label}: {format_path(mention.path[len(one.path) :])}" if one.label else format_path(mention.path)
-            name = mention.name
-            yield FoundImage(name.text, name.reference, name.certainty, file, document.find_line(mention.path), field, name.reason)
+            name, line = mention.name, document.find_line(mention.path, mention.inner_line)
+            yield FoundImage(name.text, name.reference, name.certainty, file, line, field, name.reason)
 
 
 def is_object(value: Any) -> bool:
@@ -91,9 +88,9 @@ def _list_objects(value: Any, path: Path) -> Iterator[_Object]:
 
 def _find_in_object(one: _Object) -> Iterator[Mention]:
     if not is_object(one.value):
-        yield from _lower(find_in_value(one.value, one.path))
+        yield from map(lower, find_in_value(one.value, one.path))
         return
-    if one.kind in _WITHOUT_IMAGES or _text(one.value.get("apiVersion")).startswith(_WITHOUT_IMAGES_GROUPS):
+    if is_without_images(one.value):
         return
     for key, value in one.value.items():
         if key == "metadata":
@@ -101,25 +98,17 @@ def _find_in_object(one: _Object) -> Iterator[Mention]:
         elif key == "status":
             yield from _find_in_status(value, (*one.path, key))
         elif one.kind in _FREE_TEXT:
-            yield from (mention for mention in _lower(find_in_value(value, (*one.path, key))) if mention.name.certainty is Certainty.LIKELY)
+            found = map(lower, find_in_value(value, (*one.path, key)))
+            yield from (mention for mention in found if mention.name.certainty is Certainty.LIKELY)
         else:
             yield from find_in_value(value, (*one.path, key))
-
-
-def _lower(mentions: Iterator[Mention]) -> Iterator[Mention]:
-    """Yield *mentions*, those that are sure as likely."""
-    for mention in mentions:
-        name = mention.name
-        if name.certainty is Certainty.SURE:
-            name = ImageName(name.text, name.reference, Certainty.LIKELY)
-        yield Mention(mention.path, name)
 
 
 def _find_in_annotations(metadata: Any, path: Path) -> Iterator[Mention]:
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     for key, value in annotations.items() if isinstance(annotations, dict) else ():
         if key != _LAST_APPLIED and isinstance(value, str):
-            yield from (Mention((*path, "annotations", key), name) for name in find_in_text(value))
+            yield from find_in_value(value, (*path, "annotations", key))
 
 
 def _find_in_status(status: Any, path: Path) -> Iterator[Mention]:

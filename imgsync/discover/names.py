@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from imgsync.discover.model import Certainty
+from imgsync.discover.variables import UnknownVariableError, fill_in
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import Reference, parse_reference
@@ -33,7 +34,7 @@ _TOKEN = re.compile(r"[^\s\"'`,;()<>|&=\\{}]+")
 _IMAGE_KEY = re.compile(r"(?:.*[a-z0-9_.-])?image(?:s)?(?:[-_]?(?:name|ref|reference|uri|url))?", re.IGNORECASE | re.ASCII)
 _IMAGE_VARIABLE = re.compile(r"(?:.*_)?IMAGES?(?:_.*)?", re.ASCII)
 _NOT_A_NAME = re.compile(r".*_(?:TAG|VERSION|REGISTRY|REPO|REPOSITORY|POLICY|SECRETS?|DIGEST|SIZE|ARCH|PREFIX|TIMEOUT|TYPE|FORMAT|DIR|PATH)", re.ASCII)
-_FLAG = re.compile(r"(?:^|(?<=[\s\"']))-{0,2}(?P<flag>[A-Za-z0-9_.-]*image[a-z-]*)(?:=|\s+)[\"']?(?P<value>[^\s\"';|&()]+)", re.IGNORECASE | re.ASCII)
+_FLAG = re.compile(r"(?:^|(?<=[\s\"']))-{0,2}(?P<flag>[A-Za-z0-9_.-]*image[a-z-]*)(?:\s*=\s*|\s+)[\"']?(?P<value>[^\s\"';|&()]+)", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class ImageName:
 def read_name(text: str, *, certainty: Certainty = Certainty.SURE) -> ImageName:
     """Return what *text* names, which stands where only images do."""
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    name = strip_transport(text.strip())
+    name = _fill_in_defaults(strip_transport(text.strip()))
     template = next((reason for marker, reason in _TEMPLATES if marker in name), "")
     if template:
         return ImageName(shown, None, Certainty.UNRESOLVED, template)
@@ -64,6 +65,14 @@ def read_name(text: str, *, certainty: Certainty = Certainty.SURE) -> ImageName:
     if not is_pinned(reference):
         return ImageName(shown, reference, Certainty.UNRESOLVED, NO_TAG)
     return ImageName(shown, reference, certainty)
+
+
+def _fill_in_defaults(name: str) -> str:
+    """Return *name* with the defaults of its variables, as Flux does."""
+    try:
+        return fill_in(name, {}) if "${" in name and "${{" not in name else name
+    except UnknownVariableError:
+        return name
 
 
 def strip_transport(text: str) -> str:
@@ -119,8 +128,19 @@ def read_named(text: str) -> ImageName | None:
     return found if has_template(name) or (found.reference is not None and has_registry(name)) else None
 
 
-def find_in_text(text: str) -> Iterator[ImageName]:
-    """Yield the images that an argument or a script names."""
+def find_in_text(text: str) -> Iterator[tuple[ImageName, int]]:
+    """
+    Yield the images that an argument or a script names.
+
+    Each with its line, from 1; 0 if the text has one line. Lines that are comments are left out.
+    """
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1 if len(lines) > 1 else 0):
+        if not line.lstrip().startswith("#"):
+            yield from ((name, number) for name in _find_in_line(line))
+
+
+def _find_in_line(text: str) -> Iterator[ImageName]:
     taken: set[str] = set()
     if "image" in text or "IMAGE" in text:
         for found in _FLAG.finditer(text):

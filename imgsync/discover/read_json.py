@@ -27,11 +27,11 @@ class JsonDocument:
         self._text, self._start, self._first_line = text, start, first_line
         self._lines: dict[Path, int] = {}
 
-    def find_line(self, path: Path) -> int:
+    def find_line(self, path: Path, inner_line: int = 0) -> int:  # noqa: ARG002 - a text of JSON has one line
         """Return the line of the text at *path*."""
         if not self._lines:
             self._lines = dict(_place_texts(self.value, self._text, self._start, self._first_line))
-        return self._lines.get(path, self._first_line)
+        return next((self._lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._lines), self._first_line)
 
 
 def read_json(text: str) -> Iterator[JsonDocument]:

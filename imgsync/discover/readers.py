@@ -9,19 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
+from typing import Any
 
 from imgsync.discover.compose import find_in_compose, is_compose
 from imgsync.discover.dockerfile import find_in_dockerfile
 from imgsync.discover.documents import decode_wide, read_documents
+from imgsync.discover.github import find_in_action, find_in_workflow, is_action, is_workflow
+from imgsync.discover.gitlab import find_in_pipeline, is_pipeline
 from imgsync.discover.kubernetes import find_in_objects
 from imgsync.discover.model import FoundImage, SkippedInput
 from imgsync.discover.shapes import DEPTH_LIMIT, TooDeepError
+from imgsync.discover.terraform import find_in_terraform
 
 Finds = Iterator[FoundImage | SkippedInput]
 
 _DOCKERFILE = re.compile(r"(?:(?:docker|container)file(?:\..+)?|.+\.(?:docker|container)file)", re.IGNORECASE)
 _NOT_DOCKERFILES = (".dockerignore", ".containerignore", ".md")
 _DOCUMENTS = frozenset({".yaml", ".yml", ".json"})
+_TERRAFORM = frozenset({".tf", ".tofu", ".tfvars"})
 _FROM = re.compile(rb"^[ \t]*FROM[ \t]+\S", re.MULTILINE | re.IGNORECASE)
 _FIELD = re.compile(rb"^[ \t]*(?:-[ \t]+)?[\"']?[A-Za-z0-9_./-]+[\"']?:(?:[ \t\r]|$)", re.MULTILINE)
 _BINARY_LOOKED_AT = 8192
@@ -29,7 +34,7 @@ _BINARY_LOOKED_AT = 8192
 
 def is_read_in_folders(name: str) -> bool:
     """Return whether a folder's file of this name is read."""
-    return _is_dockerfile(name) or PurePath(name).suffix.lower() in _DOCUMENTS
+    return _is_dockerfile(name) or PurePath(name).suffix.lower() in _DOCUMENTS | _TERRAFORM
 
 
 def find_in_data(data: bytes, *, file: str) -> Finds:
@@ -49,11 +54,15 @@ def find_in_yaml(data: bytes, *, file: str) -> Finds:
         if isinstance(document, FoundImage | SkippedInput):
             yield document
             continue
-        reader = find_in_compose if is_compose(document.value) else find_in_objects
         try:
-            yield from reader(document, file=file)
+            yield from _choose_by_shape(document.value)(document, file=file)
         except TooDeepError:
             yield SkippedInput(file, document.find_line(()), f"nested deeper than {DEPTH_LIMIT} levels")
+
+
+def _choose_by_shape(value: Any) -> Callable[..., Finds]:
+    shapes = ((is_compose, find_in_compose), (is_workflow, find_in_workflow), (is_action, find_in_action), (is_pipeline, find_in_pipeline))
+    return next((reader for has_shape, reader in shapes if has_shape(value)), find_in_objects)
 
 
 def _is_dockerfile(name: str) -> bool:
@@ -63,7 +72,8 @@ def _is_dockerfile(name: str) -> bool:
 def _choose_by_name(name: str) -> Callable[..., Finds] | None:
     if _is_dockerfile(name):
         return find_in_dockerfile
-    return find_in_yaml if PurePath(name).suffix.lower() in _DOCUMENTS else None
+    suffix = PurePath(name).suffix.lower()
+    return find_in_terraform if suffix in _TERRAFORM else find_in_yaml if suffix in _DOCUMENTS else None
 
 
 def _choose_by_content(data: bytes) -> Callable[..., Finds] | None:
