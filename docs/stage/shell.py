@@ -15,7 +15,7 @@ from imgsync.demo.serve import describe_registries
 # "exit code 2", or "exit code 2 if …".
 _EXIT_CODE = re.compile(r"#.*\bexit code (\d+)( if)?")
 
-_OFFLINE = {"convert", "init", "schema", "show", "validate"}
+_OFFLINE = {"convert", "init", "runtime-config", "schema", "show", "validate"}
 
 
 class UnexpectedExitError(Exception):

@@ -30,6 +30,7 @@ _COMMANDS = {
     "init": "Create a mirror repository, CI included.",
     "fmt": "Give declarations one layout; comments stay.",
     "schema": "Print the JSON schema of the configuration.",
+    "runtime-config": "Write what nodes need to pull from the mirror.",
     "convert": "Convert the configuration of another tool.",
     "demo": "Run a demo on two built-in registries.",
     "completion": "Print the completion script of a shell.",

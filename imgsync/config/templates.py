@@ -48,15 +48,20 @@ def expand_repository(destination: Destination, path: str, *, relative: str, reg
     Raises:
         InvalidReferenceError: The result is not a valid repository path.
     """
-    parent, _, name = path.rpartition("/")
-    fields = {"path": path, "name": name, "parent": parent, "flat": path.replace("/", "_"), "relative": relative, "registry": registry.replace(":", "_")}
-    filled = destination.repository.format(**fields)
-    whole = "/".join(part for part in f"{destination.namespace}/{filled}".split("/") if part)
+    whole = fill_repository(destination, path, relative=relative, registry=registry)
     if not is_repository_path(whole):
         raise InvalidReferenceError(
             f"{path!r} would become {whole!r}, which is not a valid repository path", hint="check `namespace` and `repository` of the destination"
         )
     return whole
+
+
+def fill_repository(destination: Destination, path: str, *, relative: str, registry: str) -> str:
+    """Return what `expand_repository` does, without a check of the result."""
+    parent, _, name = path.rpartition("/")
+    fields = {"path": path, "name": name, "parent": parent, "flat": path.replace("/", "_"), "relative": relative, "registry": registry.replace(":", "_")}
+    filled = destination.repository.format(**fields)
+    return "/".join(part for part in f"{destination.namespace}/{filled}".split("/") if part)
 
 
 def expand_tag(destination: Destination, tag: str) -> str:

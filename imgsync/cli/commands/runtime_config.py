@@ -1,0 +1,59 @@
+"""`imgsync runtime-config`: write what nodes need to pull from the mirror."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from imgsync.cli.options import complete_by, config_options, ignored_run_options, option, paths_argument
+from imgsync.cli.output import get_redaction, print_line, print_note
+
+_RUNTIMES = ("containerd", "podman")
+
+
+@click.command("runtime-config")
+@click.argument("runtime", type=click.Choice(_RUNTIMES), metavar=f"{'|'.join(_RUNTIMES)}")
+@paths_argument
+@config_options
+@ignored_run_options
+# Not with `option`: IMGSYNC_OUT is the file of `plan`.
+@click.option(
+    "--out",
+    envvar="IMGSYNC_RUNTIME_CONFIG_OUT",
+    required=True,
+    metavar="DIR",
+    shell_complete=complete_by("complete_folder"),
+    help="Write the files below DIR. A file that differs from the new one is never overwritten.",
+)
+@option("--digest-only", is_flag=True, help="Ask the mirror only for digests; tags come from the source.")
+@option("--no-fallback", is_flag=True, help="Never ask the source, even if the mirror does not have an image.")
+def command(runtime: str, paths: tuple[str, ...], registries: str | None, only: tuple[str, ...], out: str, digest_only: bool, no_fallback: bool) -> int:
+    """
+    Write what nodes need to pull from the mirror.
+
+    The declarations say where each image is at its destinations. What RUNTIME cannot express is an error with its file and line: nothing is written,
+    exit code 1. --only leaves out such a mirror. No login is ever written. Uses no network.
+    """
+    from imgsync.cli.config_errors import print_config_errors, print_config_warnings
+    from imgsync.config.load import load_config
+    from imgsync.errors import UsageError
+    from imgsync.runtime_config.model import RuntimeOptions
+    from imgsync.runtime_config.runtimes import build_runtime_config
+    from imgsync.runtime_config.write_files import write_files
+    from imgsync.text.sanitize import sanitize_short
+
+    config = load_config(paths, registries=registries, environ=os.environ, only=only, needs_variables=False)
+    if any(pattern.is_part for pattern in config.only):
+        raise UsageError("runtime-config needs whole mirrors", hint="name only mirrors with --only, without a repository or tag")
+    built = build_runtime_config(runtime, config, RuntimeOptions(digest_only, not no_fallback))
+    print_config_warnings(built.warnings)
+    if built.errors:
+        print_config_errors(built.errors, get_redaction())
+        print_note("Nothing was written. --only writes the other mirrors.")
+        return 1
+    for path in write_files(built.files, out):
+        print_line(sanitize_short(path))
+    for need in built.needs:
+        print_note(sanitize_short(need))
+    return 0

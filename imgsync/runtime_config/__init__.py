@@ -1,0 +1,1 @@
+"""Write what container runtimes need to pull from the mirror."""

@@ -1,0 +1,117 @@
+"""`imgsync runtime-config`: files for nodes, or the reason why there are none."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from imgsync.runtime_config.runtimes import RUNTIMES
+from tests.support.canary import secrets_in
+from tests.support.run_imgsync import Workplace
+
+MIRRORS = """version: 1
+mirrors:
+  - name: hub
+    source: docker.io/library/nginx
+    destinations: [m.example/hub]
+    immutable: ["*"]
+  - name: flat
+    source: {registry: quay.io, namespaces: [team]}
+    destinations: [{registry: m.example, repository: "{flat}"}]
+  - name: later
+    suspend: true
+    source: ghcr.io/team/app
+    destinations: [m.example/later]
+"""
+
+
+@pytest.fixture
+def place(workplace: Workplace) -> Workplace:
+    workplace.mirror_file(MIRRORS, "mirrors.d/a.yaml")
+    return workplace
+
+
+def list_files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("runtime", ["containerd", "podman"])
+def test_mirror_that_cannot_be_expressed_is_an_error(runtime: str, place: Workplace):
+    """With its place, the reason and a way out; nothing is written."""
+    ran = place.run("runtime-config", runtime, "--out", "out")
+
+    assert ran.code == 1
+    assert ran.stdout == ""
+    assert "mirrors.d/a.yaml:7:1: flat: quay.io/team at m.example: `repository: {flat}` changes " in ran.stderr
+    assert "use `runtime-config k3s` or `kyverno`" in ran.stderr
+    assert "Nothing was written. --only writes the other mirrors." in ran.stderr
+    assert not (place.folder / "out").exists()
+
+
+def test_only_leaves_out_what_cannot_be_expressed(place: Workplace):
+    """The user says so, and gets the rest."""
+    ran = place.run("runtime-config", "containerd", "--only", "hub", "--out", "out")
+
+    assert (ran.code, ran.stdout) == (0, "out/certs.d/docker.io/hosts.toml\n")
+    assert list_files(place.folder / "out") == ["certs.d/docker.io/hosts.toml"]
+
+
+def test_part_of_a_mirror_is_refused(place: Workplace):
+    """Nodes ask for repositories, and a part may be a tag."""
+    ran = place.run("runtime-config", "podman", "--only", "hub/library/nginx:1", "--out", "out")
+
+    assert ran.code == 3
+    assert "runtime-config needs whole mirrors" in ran.stderr
+
+
+def test_suspended_mirror_is_left_out_with_a_warning(place: Workplace):
+    """Its images are not kept up to date."""
+    ran = place.run("runtime-config", "podman", "--only", "later", "--only", "hub", "--out", "out")
+
+    assert ran.code == 0
+    assert "warning: mirrors.d/a.yaml:10:1: later: left out: it is suspended" in ran.stderr
+    assert "ghcr.io" not in (place.folder / ran.stdout.strip()).read_text()
+
+
+@pytest.mark.row("NODE-02")
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_no_login_is_written(runtime: str, workplace: Workplace):
+    """It is named as what nodes need, and so are certificates."""
+    workplace.mirror("hub", source={"registry": "docker.io", "namespaces": [""]}, destinations=["m.example:5000"], immutable=["*"])
+    (workplace.folder / "ca.pem").write_text("")
+    login = {"username": "robot-SECRET", "password": "password-SECRET"}
+    settings = {"m.example:5000": {"credentials": login, "tls": {"ca": "ca.pem", "cert": "ca.pem", "verify": False}}}
+    workplace.registries_file(json.dumps({"version": 1, "registries": settings}))
+
+    ran = workplace.run("runtime-config", runtime, "--out", "out")
+
+    assert ran.code == 0, ran.stderr
+    texts = [(workplace.folder / name).read_text() for name in ran.stdout.split()]
+    assert texts
+    assert not [secret for text in (*texts, ran.stderr) for secret in secrets_in(text)]
+    assert "m.example:5000 has a login in registries.yaml, which is never written" in ran.stderr
+    assert "m.example:5000 has a client certificate" in ran.stderr
+    assert "m.example:5000 has a certificate of an own authority" in ran.stderr
+
+
+@pytest.mark.row("NODE-01")
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_file_name_adds_no_setting(runtime: str, workplace: Workplace):
+    """It is part of a comment, and may contain line breaks."""
+    name = 'a\n[host."evil.example"]\r\nserver: evil.yaml'
+    workplace.mirror_file(
+        "version: 1\nmirrors: [{name: hub, source: {registry: docker.io, namespaces: ['']}, destinations: [m.example]}]\n", f"mirrors.d/{name}"
+    )
+
+    ran = workplace.run("runtime-config", runtime, "--out", "out")
+
+    assert ran.code == 0, ran.stderr
+    for path in ran.stdout.split():
+        text = (workplace.folder / path).read_text()
+        lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+        assert "evil" not in "".join(lines)
+        if path.endswith((".toml", ".conf")):
+            tomllib.loads(text)
