@@ -16,7 +16,7 @@ from imgsync.system.dataclass import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Where a runtime looks for all images below a prefix of a source."""
+    """Where a runtime looks for all images of a source prefix."""
 
     source: str
     place: str
