@@ -11,10 +11,13 @@ import pytest
 from docs.stage.pages import is_same, read_blocks
 from docs.stage.stage import ROOT, Output, Stage
 from docs.stage.write import draw_pictures, draw_report, pages_with_commands, write_page
+from tests.support.chart_tools import WITH_TOOLS, needs_tools
 from tests.support.forked import Forked
 
 # A block of text there is a drawing.
 _DRAWINGS = {"docs/how-to/air-gap.md"}
+# They run helm.
+_RENDER = {"docs/how-to/mirror-a-chart.md"}
 # tests/test_reference.py compares these.
 _GENERATED = re.compile(r"<!-- begin: (\S+) -->.*?<!-- end: \1 -->", re.DOTALL)
 
@@ -30,12 +33,13 @@ def run_forked(arguments: list[str], folder: Path, environ: Mapping[str, str], t
     """Run imgsync without a start of its own."""
     process = Forked(arguments, cwd=folder, env=environ)
     out, err = process.communicate(text, timeout=60)
-    return Output(process.returncode, out + err)
+    return Output(process.returncode, out, err)
 
 
-@pytest.mark.parametrize("page", pages_with_commands())
-def test_commands_of_a_page_print_what_it_shows(page, stage, tmp_path):
+@pytest.mark.parametrize("page", [pytest.param(page, marks=[needs_tools] if page in _RENDER else []) for page in pages_with_commands()])
+def test_commands_of_a_page_print_what_it_shows(page, stage, tmp_path, monkeypatch):
     """Each ends with 0, or the code that its comment names. `python -m docs.stage.write` writes their outputs."""
+    monkeypatch.setenv("PATH", WITH_TOOLS["PATH"])
     text = (ROOT / page).read_text(encoding="utf-8")
 
     assert is_same(write_page(page, stage, tmp_path, run_forked), text)

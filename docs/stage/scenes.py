@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from docs.stage.shell import Shell
-from docs.stage.stage import Stage
+from docs.stage.stage import ROOT, Stage
 
 # The configurations of other tools, under the names that the pages use.
 _OTHER_TOOLS = {
@@ -83,6 +84,17 @@ _LOGINS = {
     for registry in ("REGISTRY_EXAMPLE_COM", "REGISTRY_K8S_IO", "HARBOR_EXAMPLE_COM", "HARBOR_INTERNAL", "REGISTRY_INTERNAL")
     for part in ("USERNAME", "PASSWORD")
 }
+
+# As `kubectl get pods -A -o json` prints them.
+_PODS = """\
+{"apiVersion": "v1", "kind": "List", "items": [
+  {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-0", "namespace": "shop"}, "spec": {"containers": [
+    {"name": "web", "image": "docker.io/library/nginx:1.27"},
+    {"name": "proxy", "image": "quay.io/example/proxy"}]}},
+  {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-1", "namespace": "shop"}, "spec": {"containers": [
+    {"name": "web", "image": "docker.io/library/nginx:1.27"},
+    {"name": "proxy", "image": "quay.io/example/proxy"}]}}]}
+"""
 
 Scene = Callable[[Shell], None]
 
@@ -178,6 +190,17 @@ def _prune(shell: Shell) -> None:
             shell.run("imgsync apply")
 
 
+def _use_chart(shell: Shell) -> None:
+    """Have a chart, a cluster's pods, and registries with the images of both."""
+    stage = shell.stage
+    shutil.copytree(ROOT / "tests/discover/charts/certificates", stage.folder / "charts/certificates")
+    stage.registries |= {"registry.example.com"}
+    for name in ("acmesolver", "controller", "startupapicheck", "webhook"):
+        stage.store(f"quay.io/example/certificates-{name}", "v1.18.2")
+    stage.write("pods.json", _PODS)
+    (stage.folder / "mirrors.d").mkdir()
+
+
 def _use_hooks(shell: Shell) -> None:
     """Have a mirror repository as `imgsync init` writes it."""
     shell.run("imgsync init")
@@ -217,6 +240,7 @@ _SCENES: Mapping[str, Scene] = {
     "docs/tutorial.md": _follow_tutorial,
     **dict.fromkeys(_OF_INIT, _start_empty),
     "docs/how-to/air-gap.md": _cross_air_gap,
+    "docs/how-to/mirror-a-chart.md": _use_chart,
     "docs/how-to/pre-commit.md": _use_hooks,
     "docs/how-to/nodes.md": _start_empty,
     "docs/how-to/prune.md": _prune,

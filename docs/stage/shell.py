@@ -55,8 +55,8 @@ class Shell:
             if done.code not in expected:
                 raise UnexpectedExitError(f"{line}: got exit code {done.code}\n{done.text}")
             if target:
-                (self.folder / target).write_text(done.text, encoding="utf-8")
-            printed = (printed or "") + ("" if target else done.text)
+                (self.folder / target).write_text(done.stdout, encoding="utf-8")
+            printed = (printed or "") + (done.stderr if target else done.text)
         return printed
 
     def _run(self, words: list[str], text: str) -> Output | None:

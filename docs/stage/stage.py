@@ -23,10 +23,16 @@ _SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a command printed, and its exit code."""
+    """What a command printed to stdout and stderr, and its exit code."""
 
     code: int
-    text: str
+    stdout: str
+    stderr: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return all that it printed."""
+        return self.stdout + self.stderr
 
 
 Program = Callable[[list[str], Path, Mapping[str, str], str], Output]
@@ -36,7 +42,7 @@ def run_program(arguments: list[str], folder: Path, environ: Mapping[str, str], 
     """Run imgsync in *folder* to its end, with *text* on its stdin."""
     command = [sys.executable, "-m", "imgsync", *arguments]
     done = subprocess.run(command, cwd=folder, env=dict(environ), input=text, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603 - our own program
-    return Output(done.returncode, done.stdout + done.stderr)
+    return Output(done.returncode, done.stdout, done.stderr)
 
 
 class Stage:

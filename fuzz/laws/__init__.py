@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from fuzz.laws.credentials import logins
+from fuzz.laws.discovery import discoveries
 from fuzz.laws.files import conversions, layouts, locks, settings
 from fuzz.laws.fleet import messages
 from fuzz.laws.http import answers, exchanges, headers
@@ -40,6 +41,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             documents,
             messages,
             settings,
+            discoveries,
             conversions,
             layouts,
             locks,

@@ -378,6 +378,27 @@ def test_gitlab_plans_without_the_credentials_that_push(mirror_repository, tmp_p
     assert as_reader.stderr.splitlines() == ["plan reader:y", "show reader:y", "show reader:y"]
 
 
+@pytest.mark.row("DISC-07")
+@pytest.mark.parametrize(("images", "code"), [("registry.k8s.io/pause:3.10", 2), ("registry.k8s.io/pause:3.8", 2), ("", 0)])
+def test_pull_request_fails_if_workloads_are_not_covered(images, code, mirror_repository, tmp_path):
+    """In a job without credentials that push; what the filters do not decide fails too. Without the folder nothing runs."""
+    programs = program(tmp_path / "programs", "imgsync", f'#!/bin/sh\nexec "{sys.executable}" -m imgsync "$@"\n')
+    (mirror_repository / "workloads").mkdir()
+    (mirror_repository / "workloads/web.yaml").write_text(f"kind: Pod\nspec: {{containers: [{{image: '{images}'}}]}}\n" if images else "kind: Pod\n")
+    steps = yaml.safe_load((mirror_repository / MIRROR).read_text(encoding="utf-8"))["jobs"]["plan"]["steps"]
+    pipeline = yaml.safe_load((mirror_repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+
+    on_github = script_of(mirror_repository / MIRROR, "plan/Check that the mirrors cover the workloads").run(mirror_repository, env={}, programs=programs)
+    on_gitlab = script_of(mirror_repository / ".gitlab-ci.yml", "coverage").run(mirror_repository, env={}, programs=programs)
+
+    assert (on_github.returncode, on_gitlab.returncode) == (code, code), on_github.stderr
+    assert on_github.stdout == on_gitlab.stdout
+    assert images in on_github.stdout
+    (step,) = [step for step in steps if step["name"] == "Check that the mirrors cover the workloads"]
+    assert (set(step), step["if"]) == ({"name", "if", "run"}, "always() && hashFiles('workloads/**') != ''")
+    assert pipeline["coverage"]["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "merge_request_event"', "exists": ["workloads/**/*"]}]
+
+
 def jobs_of(workplace: Workplace) -> dict[str, dict[str, Any]]:
     """Return the workflows that `imgsync init` makes, by file name."""
     assert workplace.run("init", "new").code == 0
