@@ -201,6 +201,13 @@ def _use_chart(shell: Shell) -> None:
     (stage.folder / "mirrors.d").mkdir()
 
 
+def _lock(shell: Shell) -> None:
+    """Have a mirror with a lock, whose tag moved since, and one without."""
+    _use_mirror_repository(shell)
+    shell.run("imgsync lock --only team-a-tools")
+    shell.stage.store("registry.k8s.io/ingress-nginx/controller", "v1.13.3", version="a new build")
+
+
 def _use_hooks(shell: Shell) -> None:
     """Have a mirror repository as `imgsync init` writes it."""
     shell.run("imgsync init")
@@ -244,5 +251,6 @@ _SCENES: Mapping[str, Scene] = {
     "docs/how-to/pre-commit.md": _use_hooks,
     "docs/how-to/nodes.md": _start_empty,
     "docs/how-to/prune.md": _prune,
+    "docs/how-to/pin-digests.md": _lock,
     "docs/how-to/require-signatures.md": _require_signatures,
 }

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from imgsync.cli.fleet_run import FleetRun
     from imgsync.cli.options import ApplyOptions
     from imgsync.cli.shard_run import ShardRun
+    from imgsync.lock.load_locks import Locks
 
 
 def run_apply(
@@ -40,11 +41,13 @@ def run_apply(
     reads_records: bool = True,
     shard: ShardRun | None = None,
     fleet: FleetRun | None = None,
+    locks: Locks | None = None,
 ) -> int:
     """
     Apply *config* or a *saved* plan, and return the exit code.
 
-    Without *reads_records* the destinations are asked for tags. *shard* is set if the plan is a part of a saved one, *fleet* if workers copy.
+    Without *reads_records* the destinations are asked for tags. *shard* is set if the plan is a part of a saved one, *fleet* if workers copy, *locks*
+    if they say what the sources have.
 
     Raises:
         UnsafePlanError: The plan exceeds `--max-changes` or `--max-bytes`.
@@ -59,7 +62,7 @@ def run_apply(
         # Before anything is copied: a wrong target must not surface when the run is over.
         requeue = prepare_requeue(options.requeue, session.state, limit=options.requeue_limit)
     try:
-        report = _apply(session, config, options, saved=saved, reads_records=reads_records, shard=shard, fleet=fleet)
+        report = _apply(session, config, options, saved=saved, reads_records=reads_records, shard=shard, fleet=fleet, locks=locks)
     except ImgsyncError as error:
         if shard is not None:
             shard.write(_report_without_plan(config, error), exit_code=error.exit_code)
@@ -106,10 +109,15 @@ def _apply(
     reads_records: bool,
     shard: ShardRun | None,
     fleet: FleetRun | None,
+    locks: Locks | None,
 ) -> Report:
     with open_display(session, Work.APPLY, heartbeat_seconds=options.heartbeat_seconds) as display:
         context = session.make_context(
-            display.listener, refresh=options.refresh, reads_records=reads_records, cache_bytes=None if fleet is None else fleet.cache_bytes
+            display.listener,
+            refresh=options.refresh,
+            reads_records=reads_records,
+            cache_bytes=None if fleet is None else fleet.cache_bytes,
+            locks=locks,
         )
         run_options = RunOptions(
             time_limits=TimeLimits(session.began, run_seconds=session.common.run_seconds, grace_seconds=options.grace_seconds),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlsplit
 
-import click
-
 from imgsync.cli.output import get_redaction
 from imgsync.config.model import BrokerSettings
 from imgsync.errors import UsageError
@@ -61,11 +59,6 @@ def _find_key(settings: BrokerSettings) -> MessageKey:
     secret = settings.key.reveal()
     get_redaction().hide([secret])
     return MessageKey(secret.encode())
-
-
-def is_on_command_line(name: str) -> bool:
-    """Return whether the option *name* of the running command is an argument."""
-    return click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def require_queue_extra() -> None:

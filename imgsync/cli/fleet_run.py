@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from imgsync.apply.report import Report
 from imgsync.cli.apply_run import run_apply
-from imgsync.cli.broker import find_broker, is_on_command_line
-from imgsync.cli.options import ApplyOptions
+from imgsync.cli.broker import find_broker
+from imgsync.cli.options import ApplyOptions, is_on_command_line
 from imgsync.cli.output import get_redaction
 from imgsync.cli.report_files import Sent
 from imgsync.cli.session import Session
@@ -21,6 +22,9 @@ from imgsync.fleet.queues import QueueNames
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Plan
 from imgsync.system.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from imgsync.lock.load_locks import Locks
 
 # Manifests that planning read go with the batches, so that no worker reads them again.
 _CACHE_BYTES = 64 << 20
@@ -35,7 +39,7 @@ class FleetRunOptions:
     window: int
 
 
-def run_fleet(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None, fleet: FleetRunOptions) -> int:
+def run_fleet(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None, fleet: FleetRunOptions, locks: Locks | None = None) -> int:
     """
     Apply *config* or a *saved* plan by workers; return the exit code.
 
@@ -44,7 +48,7 @@ def run_fleet(session: Session, config: Config, options: ApplyOptions, *, saved:
     """
     login = find_broker(fleet.broker, config.registries.broker, is_argument=is_on_command_line("broker"))
     run = FleetRun(BrokerLink(login, QueueNames(fleet.queue)), FleetOptions(fleet.window, fail_fast=options.fail_fast))
-    return run_apply(session, config, options, saved=saved, fleet=run)
+    return run_apply(session, config, options, saved=saved, fleet=run, locks=locks)
 
 
 class FleetRun:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from imgsync.system.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from imgsync.config.model import Config
+    from imgsync.lock.load_locks import Locks
 
 # What completes an option or an argument, by how the help calls its value.
 _COMPLETERS = {"FILE": "complete_file", "PATH": "complete_file", "DIR": "complete_folder", "DIR|oci://REF": "complete_folder"}
@@ -35,6 +39,33 @@ class CommonOptions:
     log_format: str = "auto"
     progress: bool = True
     run_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockUse:
+    """Which lock a run uses, and how; by default none."""
+
+    folder: str = DEFAULT_LOCK
+    is_locked: bool = False
+    is_frozen: bool = False
+
+    @property
+    def option(self) -> str:
+        """Return the option that asks for a lock, "" for none."""
+        return "--frozen" if self.is_frozen else "--locked" if self.is_locked else ""
+
+    def read(self, config: Config) -> Locks | None:
+        """
+        Return the locks of the mirrors of *config*, None without an option.
+
+        Raises:
+            ConfigError: A lock is missing, invalid, or does not fit its mirror.
+        """
+        if not self.option:
+            return None
+        from imgsync.lock.load_locks import load_locks
+
+        return load_locks(config, self.folder, frozen=self.is_frozen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +158,11 @@ _RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
 )
+
+
+def is_on_command_line(name: str) -> bool:
+    """Return whether the option *name* of the running command is an argument."""
+    return click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def complete_by(name: str) -> Callable[..., Any]:
@@ -244,6 +280,31 @@ def output_option(*forms: str) -> Callable[[Function], Function]:
 def lock_folder_option(function: Function) -> Function:
     """Add --lock-dir."""
     return option("--lock-dir", metavar="DIR", default=DEFAULT_LOCK, show_default=True, help="The folder of lock files, one per mirror.")(function)
+
+
+def lock_options(function: Function) -> Function:
+    """Add the options that use a lock."""
+    for add in (
+        lock_folder_option,
+        option("--frozen", is_flag=True, help="Use the lock as the selection, without asking the source for tags."),
+        option("--locked", is_flag=True, help="Use the digests of the lock, which must fit the declarations."),
+    ):
+        function = add(function)
+    return function
+
+
+def parse_lock_use(options: dict[str, Any]) -> LockUse:
+    """
+    Return the options of `lock_options` that click parsed.
+
+    Raises:
+        UsageError: They exclude each other.
+    """
+    if options["locked"] and options["frozen"]:
+        from imgsync.errors import UsageError
+
+        raise UsageError("--locked and --frozen exclude each other", hint="--locked compares with the source, --frozen does not ask it")
+    return LockUse(options["lock_dir"], options["locked"], options["frozen"])
 
 
 def refresh_option(function: Function) -> Function:

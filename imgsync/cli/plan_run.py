@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from imgsync.cli.accepted_documents import read_accepted_documents
-from imgsync.cli.options import CommonOptions
+from imgsync.cli.options import CommonOptions, LockUse
 from imgsync.cli.output import print_note
 from imgsync.cli.progress_display import open_display
 from imgsync.cli.results import add_step_summary, check_writable, make_plan_document, print_plan
@@ -38,6 +38,7 @@ class PlanOptions:
     changed_since: str | None = None
     detailed_exitcode: bool = False
     heartbeat: float = 60.0
+    lock: LockUse = LockUse()
 
 
 def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, common: CommonOptions) -> tuple[Plan, int]:
@@ -51,12 +52,13 @@ def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, co
     """
     check_writable(options.out)
     config, unread = _load(paths, only, options, common)
+    locks = options.lock.read(config)
     with open_session(config.registries, common, read_only=True) as session:
         for reason in unread:
             session.log.warning("declarations.unread", reason=reason)
         # A pull request from a fork has no credentials, but its plan is still useful.
         with open_display(session, Work.PLAN, heartbeat_seconds=options.heartbeat) as display:
-            context = session.make_context(display.listener, refresh=options.refresh, strict=False)
+            context = session.make_context(display.listener, refresh=options.refresh, strict=False, locks=locks)
             plan = session.finish(lambda: build_plan(config, context, keeps_content=options.out is not None))
         log_plan(plan, session.log)
         session.ci_log.annotate(lambda: annotate_plan(plan, config))
@@ -76,7 +78,8 @@ def _load(paths: Sequence[str], only: Sequence[str], options: PlanOptions, commo
     if options.changed_since is not None:
         from imgsync.config.revision import select_changed_mirrors
 
-        config = select_changed_mirrors(config, paths, options.changed_since, on_warning=unread.append)
+        lock_folder = options.lock.folder if options.lock.option else None
+        config = select_changed_mirrors(config, paths, options.changed_since, on_warning=unread.append, lock_folder=lock_folder)
     return config, unread
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from imgsync.apply.time_limits import SHORTEST_SECONDS
 from imgsync.cli.ci_log import CILog, list_shown_events
@@ -40,6 +40,9 @@ from imgsync.system.collector import collect_as_usual
 from imgsync.system.dataclass import dataclass
 from imgsync.system.lazy_pattern import compile_patterns_now
 from imgsync.text.units import format_duration
+
+if TYPE_CHECKING:
+    from imgsync.lock.load_locks import Locks
 
 STOPPED_EXIT = 75
 CANCELLED_EXIT = 130
@@ -76,7 +79,14 @@ class Session:
     before_exit: list[Callable[[], None]]
 
     def make_context(
-        self, listener: PlanListener, *, refresh: bool, strict: bool = True, reads_records: bool = True, cache_bytes: int | None = None
+        self,
+        listener: PlanListener,
+        *,
+        refresh: bool,
+        strict: bool = True,
+        reads_records: bool = True,
+        cache_bytes: int | None = None,
+        locks: Locks | None = None,
     ) -> PlanContext:
         """
         Return the context of a plan.
@@ -87,6 +97,7 @@ class Session:
             strict: Without it, a destination that requires a login is not compared.
             reads_records: Without it, the destinations are asked for tags.
             cache_bytes: How many bytes of manifests to keep.
+            locks: The locks to use.
         """
         manifests = ManifestCache() if cache_bytes is None else ManifestCache(cache_bytes)
         referrers = ReferrerReader(manifests)
@@ -104,6 +115,7 @@ class Session:
             content=ContentChecker(),
             destination_tags=DestinationTags(strict=strict),
             listener=listener,
+            locks=locks,
         )
 
     def finish(self, work: Callable[[], Result]) -> Result:

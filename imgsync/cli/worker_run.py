@@ -12,7 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imgsync.cli.broker import find_broker, is_on_command_line, require_queue_extra
+from imgsync.cli.broker import find_broker, require_queue_extra
+from imgsync.cli.options import is_on_command_line
 from imgsync.config.load import load_config
 
 VARIABLE = "IMGSYNC_WORKER"

@@ -33,11 +33,12 @@ _ENVIRONMENT = {
 }
 
 
-def select_changed_mirrors(config: Config, paths: Sequence[str], commit: str, *, on_warning: Callable[[str], None]) -> Config:
+def select_changed_mirrors(config: Config, paths: Sequence[str], commit: str, *, on_warning: Callable[[str], None], lock_folder: str | None = None) -> Config:
     """
     Return *config* with only the mirrors that changed since *commit*.
 
-    New mirrors and changed defaults count. If the declarations at *commit* are invalid, every mirror counts as changed, with a warning.
+    New mirrors and changed defaults count, and so do changed files of *lock_folder*, None if no lock is used. If the declarations at *commit* are
+    invalid, every mirror counts as changed, with a warning.
 
     Raises:
         UsageError: The commit or git is missing, or one of *paths* is outside the repository.
@@ -51,7 +52,16 @@ def select_changed_mirrors(config: Config, paths: Sequence[str], commit: str, *,
     except ConfigError as error:
         on_warning(f"the declarations at {commit} are invalid, so every mirror counts as changed: {error.errors[0]}")
         return config
-    return config.filter(lambda mirror: before.get(mirror.name) != mirror.declaration_digest)
+    relocked = frozenset[str]() if lock_folder is None else _find_changed_locks(config, found, lock_folder, top)
+    return config.filter(lambda mirror: before.get(mirror.name) != mirror.declaration_digest or mirror.name in relocked)
+
+
+def _find_changed_locks(config: Config, commit: str, folder: str, top: Path) -> frozenset[str]:
+    """Return the mirrors whose lock differs from the one at *commit*."""
+    before = {PurePosixPath(name).stem: text for name, text in _read_files(commit, _relative_to(top, folder), top)}
+    files = {mirror.name: Path(folder) / f"{mirror.name}.yaml" for mirror in config.mirrors}
+    # A lock that cannot be read is reported when it is loaded.
+    return frozenset(name for name, file in files.items() if not file.is_file() or file.read_bytes() != before.get(name))
 
 
 def _relative_to(top: Path, path: str) -> PurePosixPath:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from imgsync.concurrency.stop import Stop
 from imgsync.images.completeness import ContentChecker
@@ -17,6 +18,9 @@ from imgsync.policy.policy import ImagePolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
 from imgsync.system.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from imgsync.lock.load_locks import Locks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class PlanContext:
         external_layers: Checks which external layers the sources have.
         destination_tags: Asks the destinations for digests of tags.
         listener: Receives the progress.
+        locks: The locks of the mirrors; None without `--locked` and `--frozen`.
     """
 
     registries: Registries
@@ -55,3 +60,9 @@ class PlanContext:
     external_layers: ExternalLayers = field(default_factory=ExternalLayers)
     destination_tags: DestinationTags = field(default_factory=DestinationTags)
     listener: PlanListener = field(default_factory=NoListener)
+    locks: Locks | None = None
+
+    @property
+    def is_frozen(self) -> bool:
+        """Return whether only locks say what the sources have."""
+        return self.locks is not None and self.locks.is_frozen

@@ -10,7 +10,7 @@ from imgsync.errors import InvalidReferenceError
 from imgsync.filters.tags import has_only_names
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.destinations import find_reference
-from imgsync.plan.list_repositories import strip_namespace
+from imgsync.plan.list_repositories import list_relative_paths
 from imgsync.plan.model import COPIES, Action, Change
 from imgsync.plan.prunable import is_prunable
 
@@ -71,19 +71,9 @@ class DeclarationScope:
 
     def _list_targets(self, source: Reference) -> Iterator[Reference]:
         """Yield the destinations of *source*."""
-        for relative in self._list_relative_paths(source.repository.path):
+        for relative in list_relative_paths(self._mirror.source, self._paths, source.repository.path):
             for destination in self._mirror.destinations:
                 try:
                     yield find_reference(destination, source.repository, relative, source.tag_or_digest)
                 except InvalidReferenceError:
                     continue
-
-    def _list_relative_paths(self, path: str) -> Iterator[str]:
-        """Yield *path* relative to each declaration that covers it."""
-        if path in self._mirror.source.repositories:
-            # As in a plan, a repository's own declaration wins over its namespace's.
-            yield path
-            return
-        for namespace in self._mirror.source.namespaces if self._paths.includes(path) else ():
-            if not namespace or path.startswith(f"{namespace}/"):
-                yield strip_namespace(path, namespace)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from imgsync.config.model import Mirror
+from imgsync.config.model import Mirror, Source
 from imgsync.errors import ImgsyncError
+from imgsync.filters.repositories import RepositoryFilter
 from imgsync.listing.lister import Lister
 from imgsync.listing.model import TagListing
 from imgsync.oci.spec.reference import Repository
@@ -75,6 +76,17 @@ def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[
         found = {**below, **{path: _add_listing(one, below.get(path)) for path, one in found.items()}}
     kept = [found[path] for path in sorted(found) if not paths.is_excluded(path)]
     return ListedRepositories(tuple(kept), tuple(errors), tuple(notes), tuple(warnings), complete)
+
+
+def list_relative_paths(source: Source, paths: RepositoryFilter, path: str) -> Iterator[str]:
+    """Yield *path* relative to each declaration in *source* that covers it."""
+    if path in source.repositories:
+        # A repository's own declaration wins over its namespace's.
+        yield path
+        return
+    for namespace in source.namespaces if paths.includes(path) else ():
+        if not namespace or path.startswith(f"{namespace}/"):
+            yield strip_namespace(path, namespace)
 
 
 def strip_namespace(path: str, namespace: str) -> str:

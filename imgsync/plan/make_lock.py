@@ -2,7 +2,7 @@
 Find out what the lock of each mirror should have.
 
 What is pinned stays, unless it is to be updated. What is new or moved gets the digest that the source has now, if `min_age`, `immutable` and
-`require` let it. A mirror with an error keeps its lock. Nothing is written here.
+`require` let it. A mirror with an error keeps its lock. Nothing is written here. Spec: docs/how-to/pin-digests.md.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ class SelectedTags:
 
     `errors` are about tags that cannot be selected, `missing` are exact names that a listing lacks. `gone` were mirrored, and a complete listing
     lacks them; without one, `is_judged` is False. `returned` are destinations whose tag was gone and is listed. `unlisted` are selected without a listing.
+    `locked` are the tags of the lock with their digests, None without one.
     """
 
     repository: SourceRepository
@@ -43,6 +44,12 @@ class SelectedTags:
     returned: tuple[str, ...] = ()
     unlisted: frozenset[str] = frozenset()
     is_judged: bool = True
+    locked: Collection[ListedTag] | None = None
+
+    @property
+    def planned(self) -> Collection[ListedTag]:
+        """Return the tags to plan, from the lock if one is used."""
+        return self.tags if self.locked is None else self.locked
 
 
 def _make_places() -> tuple[array[int], ...]:
@@ -72,6 +79,7 @@ class MirrorPlan:
         unchecked: Sources that could not be asked for.
         lost: Destinations that lack a tag which the state records.
         part: The images that `--only` names, None for all.
+        is_frozen: The lock is the selection, and the source was not asked.
     """
 
     mirror: Mirror
@@ -94,6 +102,7 @@ class MirrorPlan:
     unchecked: set[Reference] = field(default_factory=set)
     lost: set[Reference] = field(default_factory=set)
     part: MirrorPart | None = None
+    is_frozen: bool = False
     places: tuple[array[int], ...] = field(default_factory=_make_places)
 
     def add_change(self, change: Change) -> None:

@@ -66,11 +66,23 @@ class MirrorPlanner:
             self._plan_tags(mirror, result, self._selector.make_finder(mirror))
 
     def _select(self, mirror: Mirror, result: MirrorPlan) -> None:
-        self._selector.select(result, on_repositories=lambda repositories: self._meet_destinations(mirror, repositories))
+        lock = None if self._context.locks is None else self._context.locks.by_mirror[mirror.name]
+        if not self._context.is_frozen:
+            self._selector.select(result, on_repositories=lambda repositories: self._meet_destinations(mirror, repositories))
+        if lock is not None:
+            # Imported now: most runs have no lock.
+            from imgsync.plan.locked_tags import use_lock
+
+            use_lock(result, lock, is_frozen=self._context.is_frozen)
+        if result.is_frozen:
+            self._meet_destinations(mirror, [one.repository for one in result.selected])
+            self._listener.on_repositories(len(result.selected))
+            for one in result.selected:
+                self._listener.on_listed(len(one.planned))
 
     def _plan_tags(self, mirror: Mirror, result: MirrorPlan, finder: GoneFinder) -> None:
         result.notes += describe_selection(result.selected)
-        count = sum(len(one.tags) for one in result.selected)
+        count = sum(len(one.planned) for one in result.selected)
         # Of a part, it is unknown how many tags the whole has.
         at_most, at_least = mirror.tags.at_most, mirror.tags.at_least if result.part is None else 0
         if at_most is not None and count > at_most:
@@ -100,8 +112,9 @@ class MirrorPlanner:
         """Return a planner for *count* tags, with connections opened early."""
         # Planning sends one request per tag; copying, if it begins meanwhile, one per blob.
         copies = min(count, mirror.concurrency.images) if self._ready.is_enabled else 0
-        source = self._registries.make_source_client(mirror, check=self._check)
-        source.transport.open_ahead(max(copies * mirror.concurrency.blobs, min(count, mirror.concurrency.queries)))
+        if self._context.locks is None:
+            source = self._registries.make_source_client(mirror, check=self._check)
+            source.transport.open_ahead(max(copies * mirror.concurrency.blobs, min(count, mirror.concurrency.queries)))
         return TagPlanner(mirror, self._context, copies_at_once=copies)
 
     def _meet_destinations(self, mirror: Mirror, repositories: Iterable[SourceRepository]) -> None:
@@ -122,9 +135,17 @@ class MirrorPlanner:
             try:
                 return some, tag, planner.plan(some.repository, tag)
             except ImgsyncError as error:
-                return some, tag, make_plan_error(mirror, str(_make_reference(some, tag)), error)
+                return some, tag, self._explain(mirror, some, tag, error)
 
-        return map_unordered(look_up, ((some, tag) for some in selected for tag in some.tags), limit=mirror.concurrency.queries)
+        return map_unordered(look_up, ((some, tag) for some in selected for tag in some.planned), limit=mirror.concurrency.queries)
+
+    def _explain(self, mirror: Mirror, selected: SelectedTags, tag: ListedTag, error: ImgsyncError) -> PlanError:
+        found = make_plan_error(mirror, str(_make_reference(selected, tag)), error)
+        if selected.locked is None:
+            return found
+        from imgsync.plan.locked_tags import explain_locked
+
+        return explain_locked(found, tag, error)
 
     def _discard(self, result: MirrorPlan, found: int) -> None:
         """Drop the changes of a mirror with fewer tags than `at_least`."""
@@ -161,7 +182,7 @@ class MirrorPlanner:
         """Note whether a tag without a listing was asked for."""
         if tag.name not in selected.unlisted:
             return
-        if outcome.is_seen:
+        if outcome.is_seen and selected.locked is None:
             result.returned.update(str(change.destination) for change in outcome.changes if str(change.destination) in self._context.state.gone_since)
         else:
             result.unchecked.add(_make_reference(selected, tag))

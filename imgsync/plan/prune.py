@@ -69,6 +69,8 @@ def _explain_uncertainty(config: Config, mirrors: Sequence[MirrorPlan]) -> str:
     """Return why the selection is uncertain, or ""."""
     if not config.is_complete:
         return "only a part of the mirrors is planned"
+    if any(one.is_frozen for one in mirrors):
+        return "--frozen asks no source"
     if any(one.errors for one in mirrors):
         return "not everything could be planned"
     return "a listing was incomplete" if any(one.incomplete for one in mirrors) else ""
@@ -80,7 +82,7 @@ def _list_selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
         for found in one.selected:
             source = found.repository.repository
             for destination in one.mirror.destinations:
-                for name in chain((tag.name for tag in found.tags), one.mirror.tags.names):
+                for name in chain((tag.name for tag in chain(found.tags, found.locked or ())), one.mirror.tags.names):
                     reference = source.with_name(name)
                     # What cannot be written there was never pushed.
                     with contextlib.suppress(InvalidReferenceError):

@@ -79,7 +79,7 @@ class ReadyChanges:
             target = find_repository(destination, source, found.repository.relative)
         except InvalidReferenceError:
             return
-        several = len(found.tags) > 1 and "{tag}" not in destination.tag
+        several = len(found.planned) > 1 and "{tag}" not in destination.tag
         # Two mirrors may write the same repository: hold both until the whole plan is known.
         self._writers[target] = None if several or target in self._writers else source
 

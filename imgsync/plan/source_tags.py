@@ -102,6 +102,7 @@ class SourceTags:
         self._manifests = context.manifests
         self._referrers = context.referrers
         self._external_layers = context.external_layers
+        self._is_frozen = context.is_frozen
         self._platforms = None if mirror.platforms is None else [parse_platform(text) for text in mirror.platforms]
         self.client = context.registries.make_source_client(mirror, check=context.stop.raise_if_requested)
 
@@ -205,6 +206,8 @@ class SourceTags:
 
     def has_moved_referrers(self, tag: SourceTag, subject: str, note: str) -> bool:
         """Return whether the referrer tags differ from *note*, as `ReferrerReader.has_moved`."""
+        if self._is_frozen:
+            return False
         return self._mirror.referrers is not False and self._referrers.has_moved(self.client, tag.repository, subject, note)
 
     def _resolve(self, reference: Reference) -> Resolved | None:

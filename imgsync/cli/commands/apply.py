@@ -12,17 +12,20 @@ from imgsync.cli.options import (
     apply_options,
     broker_options,
     config_options,
+    is_on_command_line,
+    lock_options,
     option,
     output_option,
     parse_apply_options,
     parse_common_options,
+    parse_lock_use,
     paths_argument,
     refresh_option,
     run_options,
 )
 
 if TYPE_CHECKING:
-    from imgsync.cli.options import ApplyOptions, CommonOptions
+    from imgsync.cli.options import ApplyOptions, CommonOptions, LockUse
 
 
 @click.command("apply")
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 @option("-y", "--yes", "--auto-approve", is_flag=True, help="Do not ask before applying. Without a terminal, or with CI set, nothing is asked.")
 @option("--dry-run", is_flag=True, help="Only plan, like `imgsync plan`: same output, same exit codes.")
 @refresh_option
+@lock_options
 @apply_options
 @option(
     "--requeue",
@@ -69,7 +73,7 @@ def command(
 
     On a terminal, asks before it changes anything, except with --plan: a saved plan was reviewed.
     """
-    common = parse_common_options(options)
+    common, lock = parse_common_options(options), parse_lock_use(options)
     apply = parse_apply_options(output, options)
     if shard is not None or outcome is not None:
         _check_shard(shard, outcome, apply, plan_file=plan_file, dry_run=dry_run)
@@ -77,7 +81,7 @@ def command(
     if broker is not None:
         _check_fleet(shard, dry_run=dry_run)
     if dry_run:
-        return _run_dry(paths, only, apply, common, plan_file=plan_file)
+        return _run_dry(paths, only, apply, common, plan_file=plan_file, lock=lock)
     from imgsync.cli.accepted_documents import read_accepted_documents
     from imgsync.cli.apply_run import run_apply
     from imgsync.cli.session import open_session
@@ -90,21 +94,23 @@ def command(
         from imgsync.cli.saved_plan import read_saved_plan
 
         _check_no_refresh(refresh=apply.refresh)
+        _check_no_lock(lock)
         saved, config = read_saved_plan(plan_file, config)
     if saved is not None and shard is not None and outcome is not None:
         from imgsync.cli.shard_run import ShardOptions, run_shard
 
         return run_shard(saved, config, apply, common, shard=ShardOptions(shard, outcome, shared_wait))
+    locks = lock.read(config) if saved is None else None
     with open_session(config.registries, common, read_only=False, grace_seconds=apply.grace_seconds) as session:
         accepted.save()
         if broker is None:
-            return run_apply(session, config, apply, saved=saved)
+            return run_apply(session, config, apply, saved=saved, locks=locks)
         from imgsync.cli.fleet_run import FleetRunOptions, run_fleet
 
-        return run_fleet(session, config, apply, saved=saved, fleet=FleetRunOptions(broker, options["queue"], options["window"]))
+        return run_fleet(session, config, apply, saved=saved, fleet=FleetRunOptions(broker, options["queue"], options["window"]), locks=locks)
 
 
-def _run_dry(paths: tuple[str, ...], only: tuple[str, ...], apply: ApplyOptions, common: CommonOptions, *, plan_file: str | None) -> int:
+def _run_dry(paths: tuple[str, ...], only: tuple[str, ...], apply: ApplyOptions, common: CommonOptions, *, plan_file: str | None, lock: LockUse) -> int:
     """Plan, and check the safety limits as `apply` does."""
     from imgsync.cli.output import print_note
     from imgsync.cli.plan_run import PlanOptions, run_plan
@@ -115,7 +121,8 @@ def _run_dry(paths: tuple[str, ...], only: tuple[str, ...], apply: ApplyOptions,
         raise UsageError("--dry-run makes a new plan, so it cannot be combined with --plan", hint="`imgsync show FILE` prints the saved plan")
     if any(apply.files):
         print_note("note: nothing is applied, so no report file is written")
-    plan, exit_code = run_plan(paths, only, PlanOptions(output=apply.output, refresh=apply.refresh, heartbeat=apply.heartbeat_seconds), common)
+    options = PlanOptions(output=apply.output, refresh=apply.refresh, heartbeat=apply.heartbeat_seconds, lock=lock)
+    plan, exit_code = run_plan(paths, only, options, common)
     SafetyLimits(apply.max_changes, apply.max_bytes).raise_if_unsafe(plan)
     return exit_code
 
@@ -125,6 +132,15 @@ def _check_no_refresh(*, refresh: bool) -> None:
 
     if refresh:
         raise UsageError("--refresh has no effect on a saved plan", hint="remove --plan or --refresh")
+
+
+def _check_no_lock(lock: LockUse) -> None:
+    from imgsync.errors import UsageError
+
+    # A variable of the environment may be meant for the other commands of a job.
+    if is_on_command_line("locked") or is_on_command_line("frozen"):
+        hint = f"make the plan with it: imgsync plan {lock.option} --out FILE"
+        raise UsageError(f"{lock.option} has no effect on a saved plan, which has its digests", hint=hint)
 
 
 def _check_fleet(shard: str | None, *, dry_run: bool) -> None:

@@ -6,7 +6,18 @@ from typing import Any
 
 import click
 
-from imgsync.cli.options import config_options, heartbeat_option, option, output_option, parse_common_options, paths_argument, refresh_option, run_options
+from imgsync.cli.options import (
+    config_options,
+    heartbeat_option,
+    lock_options,
+    option,
+    output_option,
+    parse_common_options,
+    parse_lock_use,
+    paths_argument,
+    refresh_option,
+    run_options,
+)
 
 
 @click.command("plan")
@@ -17,15 +28,16 @@ from imgsync.cli.options import config_options, heartbeat_option, option, output
 @option("--out", metavar="FILE", default=None, help="Save the plan for `apply --plan`.")
 @option("--changed-since", metavar="GITREF", default=None, help="Only mirrors that changed since this commit.")
 @refresh_option
+@lock_options
 @option("--detailed-exitcode", is_flag=True, help="Exit 2 if changes are pending.")
 @heartbeat_option
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], **options: Any) -> int:
     """Show what would change and why. Nothing is changed."""
-    common = parse_common_options(options)
+    common, lock = parse_common_options(options), parse_lock_use(options)
     from imgsync.cli.plan_run import PlanOptions, run_plan
 
     names = ("output", "refresh", "show_kept", "explain", "out", "changed_since", "detailed_exitcode", "heartbeat")
-    _, exit_code = run_plan(paths, only, PlanOptions(**{name: options[name] for name in names}), common)
+    _, exit_code = run_plan(paths, only, PlanOptions(**{name: options[name] for name in names}, lock=lock), common)
     return exit_code

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.cli.options import config_options, heartbeat_option, option, output_option, parse_common_options, paths_argument, run_options
+from imgsync.cli.options import (
+    config_options,
+    heartbeat_option,
+    lock_options,
+    option,
+    output_option,
+    parse_common_options,
+    parse_lock_use,
+    paths_argument,
+    run_options,
+)
 from imgsync.errors import ImgsyncError
 
 if TYPE_CHECKING:
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
 @output_option("table", "json", "markdown")
 @option("--all", "show_ok", is_flag=True, help="Also show tags that are as declared.")
 @option("--deep", is_flag=True, help="Read and hash every blob at the destinations.")
+@lock_options
 @heartbeat_option
 @config_options
 @run_options
@@ -31,7 +42,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     Exit 1 on drift. Nothing is changed at the destinations; the state notes
     what drifted, and the next apply repairs it.
     """
-    common = parse_common_options(options)
+    common, lock = parse_common_options(options), parse_lock_use(options)
     from imgsync.cli.accepted_documents import read_accepted_documents
     from imgsync.cli.progress_display import open_display
     from imgsync.cli.results import add_step_summary, print_verification
@@ -42,9 +53,10 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.render.annotations import annotate_verification
 
     config = load_config(paths, registries=common.registries, environ=os.environ, only=only, accepted=read_accepted_documents(common.state))
+    locks = lock.read(config)
     with open_session(config.registries, common, read_only=True) as session:
         with open_display(session, Work.VERIFY, heartbeat_seconds=options["heartbeat"]) as display:
-            context = session.make_context(display.listener, refresh=True)
+            context = session.make_context(display.listener, refresh=True, locks=locks)
             found = session.finish(lambda: verify(config, context, deep=options["deep"], listener=display.listener))
         session.log.info("verify.finished", ok=len(found.findings) - len(found.drift), drift=len(found.drift), error=len(found.errors), seconds=found.seconds)
         session.ci_log.annotate(lambda: annotate_verification(found, config))
