@@ -15,13 +15,24 @@ if TYPE_CHECKING:
     from imgsync.apply.shard_part import ShardPart
 
 
+class Delivery(Protocol):
+    """Takes finished changes, to be recorded."""
+
+    @property
+    def waiting_count(self) -> int:
+        """Return how many are not recorded yet."""
+
+    def deliver(self, result: FinishedChange) -> None:
+        """Have *result* recorded."""
+
+
 class Fleet(Protocol):
     """Other machines that copy images for this run."""
 
     def connect(self) -> None:
         """Return once the others can be reached, or raise an error."""
 
-    def run(self, plan: Plan, mirrors: Collection[str], deliver: Callable[[FinishedChange], None]) -> None:
+    def run(self, plan: Plan, mirrors: Collection[str], delivery: Delivery) -> None:
         """Have the copies for *mirrors* made; return when they ended."""
 
 

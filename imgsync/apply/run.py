@@ -138,7 +138,7 @@ class _Run:
         if self._options.fleet is not None and any(change.mirror in remote for change in plan.copies):
             self._state.begin_copies()
             self._state.mark_unconfirmed(change for change in plan.copies if change.mirror in remote)
-            self._options.fleet.run(plan, remote, self._workers.deliver)
+            self._options.fleet.run(plan, remote, self._workers)
 
     def _list_remote(self) -> Collection[str]:
         """Return the mirrors for other machines, which cannot check a minimum age."""

@@ -121,6 +121,11 @@ class Workers(Generic[Item, Result]):
         (waiting.large if weight else waiting.small).append((next(self._number), item, weight))
         self._start(waiting)
 
+    @property
+    def waiting_count(self) -> int:
+        """Return how many results `batches` has not yielded yet."""
+        return len(self._results)
+
     def deliver(self, result: Result) -> None:
         """Yield *result* from `batches`; work elsewhere came to it."""
         self._results.append(result)

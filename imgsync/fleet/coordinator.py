@@ -19,6 +19,7 @@ from typing import Any
 
 from imgsync.apply.batch import MESSAGE_BYTES, Answer, Batch, RefusedReason
 from imgsync.apply.copy_change import FinishedChange
+from imgsync.apply.options import Delivery
 from imgsync.apply.record_combined import RecordMaker
 from imgsync.apply.report import Outcome, Result, SharedCopies
 from imgsync.config.model import Config
@@ -38,6 +39,8 @@ from imgsync.system.dataclass import dataclass
 _POLL_SECONDS = 0.25
 _COUNT_SECONDS = 5.0
 _ALONE_SECONDS = 10.0
+# Where the state's disk is slower than the workers, what they finished would fill the memory.
+_MOST_WAITING = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,12 @@ class Coordinator:
         if not self._line.check(is_over=lambda: self._stop.is_closed):
             raise StoppedError(f"stopped while waiting for {self._line.waits_for or 'the broker'}: {self._stop.reason}")
 
-    def run(self, plan: Plan, mirrors: Collection[str], deliver: Callable[[FinishedChange], None]) -> None:
+    def run(self, plan: Plan, mirrors: Collection[str], delivery: Delivery) -> None:
         """Have the copies for *mirrors* made; return when they ended."""
         self._selected = array("q", sorted(hash(str(change.destination)) for change in plan.copies if change.mirror in mirrors))
         self._dispatch = self._make_dispatch(plan, mirrors)
         self._records = RecordMaker(plan, self._config, self._context)
-        self._line.serve(lambda link: self._serve(link, deliver), is_over=self._is_over)
+        self._line.serve(lambda link: self._serve(link, delivery), is_over=self._is_over)
 
     @property
     def shared(self) -> tuple[SharedCopies, ...]:
@@ -141,7 +144,7 @@ class Coordinator:
         assert dispatch is not None  # noqa: S101 - set by `run`
         return dispatch.is_done or (self._stop.is_closed and not dispatch.out_count) or self._stop.is_cancelled
 
-    def _serve(self, link: OpenLink, deliver: Callable[[FinishedChange], None]) -> bool:
+    def _serve(self, link: OpenLink, delivery: Delivery) -> bool:
         """Send and receive; return whether all is over."""
         dispatch = self._dispatch
         assert dispatch is not None  # noqa: S101 - set by `run`
@@ -155,11 +158,12 @@ class Coordinator:
             if self._stop.is_closed and self._is_stopped(link, dispatch):
                 return True
             self._count_workers(link, dispatch)
-            self._send(link, dispatch)
+            if delivery.waiting_count < _MOST_WAITING:
+                self._send(link, dispatch)
             message = link.wait(_POLL_SECONDS)
             if message is not None:
                 for finished in self._receive(message, dispatch):
-                    deliver(finished)
+                    delivery.deliver(finished)
                 message.acknowledge()
         return True
 

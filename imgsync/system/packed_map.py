@@ -10,6 +10,7 @@ import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from itertools import groupby
+from math import ceil
 from operator import itemgetter
 from typing import TypeVar
 
@@ -19,8 +20,9 @@ Value = TypeVar("Value")
 
 # Blocks that stay unpacked: nearly all reading is in order.
 _UNPACKED = 16
-# Changes that are held beside the blocks.
+# Changes that are held beside the blocks, at least; more in a larger map, since they are spread over its blocks and each block is packed again.
 _CHANGED = 4096
+_CHANGED_PART = 32
 _get_key = itemgetter(0)
 
 
@@ -41,7 +43,7 @@ class PackedMap(MutableMapping[str, Value]):
         self._list_row = list_row
         self._firsts: list[str] = []
         self._blocks: list[bytes] = []
-        self._length = self._pack(rows, self._firsts, self._blocks)
+        self._length = self._pack(rows, self._firsts, self._blocks, size=self._block)
         # None for a key that was removed.
         self._changed: dict[str, Value | None] = {}
         self._unpacked: dict[int, dict[str, Value]] = {}
@@ -107,7 +109,7 @@ class PackedMap(MutableMapping[str, Value]):
 
     def _change(self, key: str, value: Value | None) -> None:
         self._changed[key] = value
-        if len(self._changed) >= _CHANGED:
+        if len(self._changed) >= max(_CHANGED, self._length // _CHANGED_PART):
             self._pack_changed()
 
     def _pack_changed(self) -> None:
@@ -119,7 +121,9 @@ class PackedMap(MutableMapping[str, Value]):
             firsts += self._firsts[done:number]
             blocks += self._blocks[done:number]
             merged = self._unpack(number) | {key: self._changed[key] for key in keys}
-            self._pack((self._list_row(key, value) for key, value in sorted(merged.items(), key=_get_key) if value is not None), firsts, blocks)
+            rows = [self._list_row(key, value) for key, value in sorted(merged.items(), key=_get_key) if value is not None]
+            # In equal parts, or a block of the few that are too many would stay for each block.
+            self._pack(rows, firsts, blocks, size=ceil(len(rows) / max(1, ceil(len(rows) / self._block))))
             done = number + 1
         self._firsts, self._blocks = [*firsts, *self._firsts[done:]], [*blocks, *self._blocks[done:]]
         self._changed, self._unpacked = {}, {}
@@ -138,10 +142,10 @@ class PackedMap(MutableMapping[str, Value]):
         self._unpacked[number] = found
         return found
 
-    def _pack(self, rows: Iterable[Sequence[object]], firsts: list[str], blocks: list[bytes]) -> int:
-        """Add blocks of *rows* to the lists; return the number of rows."""
+    def _pack(self, rows: Iterable[Sequence[object]], firsts: list[str], blocks: list[bytes], *, size: int) -> int:
+        """Add blocks of *size* rows to the lists; return the number of rows."""
         count = 0
-        for some in split_blocks(rows, self._block):
+        for some in split_blocks(rows, size):
             firsts.append(str(some[0][0]))
             blocks.append(pack_rows(some))
             count += len(some)

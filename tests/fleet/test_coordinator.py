@@ -95,6 +95,22 @@ class _FullState(_State):
         raise StateError("the state can no longer be written (disk full)")
 
 
+class _Delivery:
+    """Records the first *waiting* questions late: until then, too much waits."""
+
+    def __init__(self, *, waiting: int = 0) -> None:
+        self.finished: list[FinishedChange] = []
+        self._waiting = waiting
+
+    @property
+    def waiting_count(self) -> int:
+        self._waiting -= 1
+        return 1_000_000 if self._waiting >= 0 else 0
+
+    def deliver(self, result: FinishedChange) -> None:
+        self.finished.append(result)
+
+
 class Log:
     """Keeps what is logged."""
 
@@ -141,6 +157,20 @@ def test_missing_workers_are_logged(monkeypatch):
     assert log.events.count("fleet.alone") == 1
 
 
+def test_nothing_is_sent_while_too_much_waits(monkeypatch):
+    """What workers finish waits for the state's disk, not in memory."""
+    link = _Link(result=Result.COPIED, digest=DIGEST)
+    steps: list[str] = []
+    publish, wait = link.publish, link.wait
+    monkeypatch.setattr(link, "publish", lambda body: (steps.append("sent"), publish(body)))
+    monkeypatch.setattr(link, "wait", lambda seconds: (steps.append("waited"), wait(seconds))[1])
+
+    finished = _run(_changes(), link, _State(), Log(), _Delivery(waiting=3))
+
+    assert len(finished) == 2
+    assert steps[:4] == ["waited", "waited", "waited", "sent"]
+
+
 @pytest.mark.row("GIT-14")
 def test_late_answer_of_another_run_makes_the_next_one_ask():
     """Its worker may have pushed an older digest after this run's did: the tag is copied, and its record is in doubt."""
@@ -156,15 +186,14 @@ def _changes() -> list[Change]:
     return [change(source=f"s.io/app{number}:1", destination=f"r.io/m/app{number}:1") for number in range(2)]
 
 
-def _run(changes: Sequence[Change], link: _Link, state: _State, log: Log) -> list[FinishedChange]:
+def _run(changes: Sequence[Change], link: _Link, state: _State, log: Log, delivery: _Delivery | None = None) -> list[FinishedChange]:
     """Coordinate the copies of *changes*, which share a blob; return how they ended."""
     made = plan(*changes, content=PlanContent((), (SharedBlob(OTHER, 5, (0, 1)),)))
     mirror = SimpleNamespace(name="a", declaration_digest="sha256:0", destinations=())
     config = SimpleNamespace(mirrors=(mirror,), is_complete=True, is_by_hand=False)
     nothing = SimpleNamespace(get=lambda *_: None, tags=SimpleNamespace(get_listed=lambda *_: None), describe_settings=lambda *_: "all")
     context = SimpleNamespace(state=state, log=log, stop=Stop(), refresh=False, manifests=nothing, referrers=nothing, policy=nothing)
-    finished: list[FinishedChange] = []
-    Coordinator(link, config, context, FleetOptions(4), codec=Codec(encode_batch, decode_answer), clean=str).run(
-        made, {one.mirror for one in changes}, finished.append
-    )
-    return finished
+    delivery = delivery or _Delivery()
+    made_by = Coordinator(link, config, context, FleetOptions(4), codec=Codec(encode_batch, decode_answer), clean=str)
+    made_by.run(made, {one.mirror for one in changes}, delivery)
+    return delivery.finished

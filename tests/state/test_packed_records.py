@@ -13,6 +13,7 @@ from imgsync.state import Record
 from imgsync.state.packed_notes import PackedNotes
 from imgsync.state.packed_records import PackedRecords
 from imgsync.system import packed_map
+from imgsync.system.packed_rows import pack_rows
 
 
 def make_record(name: str, *, mirror: str = "a") -> Record:
@@ -95,6 +96,22 @@ def test_changed_records_are_packed_too(monkeypatch):
 
     assert held / len(packed) < 200
     assert [record.mirror for record in packed.iter_from()] == ["b"] * 20_000
+
+
+def test_blocks_stay_full_when_keys_come_in_no_order(monkeypatch):
+    """A block that has become too large is split in the middle; otherwise nearly all blocks would come to hold a few rows."""
+    monkeypatch.setattr(packed_map, "_CHANGED", 64)
+    notes = {hashlib.sha256(str(number).encode()).hexdigest(): str(number) for number in range(4000)}
+    packed = PackedNotes()
+    sizes = []
+    monkeypatch.setattr(packed_map, "pack_rows", lambda rows: sizes.append(len(rows)) or pack_rows(rows))
+
+    packed.update(notes)
+
+    assert packed == notes
+    last = sizes[-1000:]
+    assert min(last) >= 16
+    assert max(last) <= 32
 
 
 def test_record_takes_two_hundred_bytes_at_most(monkeypatch):
