@@ -143,7 +143,7 @@ class PackedMap(MutableMapping[str, Value]):
         return found
 
     def _pack(self, rows: Iterable[Sequence[object]], firsts: list[str], blocks: list[bytes], *, size: int) -> int:
-        """Add blocks of *size* rows to the lists; return the number of rows."""
+        """Add blocks of *size* rows; return the number of rows."""
         count = 0
         for some in split_blocks(rows, size):
             firsts.append(str(some[0][0]))
