@@ -34,7 +34,11 @@ _TOKEN = re.compile(r"[^\s\"'`,;()<>|&=\\{}]+")
 _IMAGE_KEY = re.compile(r"(?:.*[a-z0-9_.-])?image(?:s)?(?:[-_]?(?:name|ref|reference|uri|url))?", re.IGNORECASE | re.ASCII)
 _IMAGE_VARIABLE = re.compile(r"(?:.*_)?IMAGES?(?:_.*)?", re.ASCII)
 _NOT_A_NAME = re.compile(r".*_(?:TAG|VERSION|REGISTRY|REPO|REPOSITORY|POLICY|SECRETS?|DIGEST|SIZE|ARCH|PREFIX|TIMEOUT|TYPE|FORMAT|DIR|PATH)", re.ASCII)
-_FLAG = re.compile(r"(?:^|(?<=[\s\"']))-{0,2}(?P<flag>[A-Za-z0-9_.-]*image[a-z-]*)(?:\s*=\s*|\s+)[\"']?(?P<value>[^\s\"';|&()]+)", re.IGNORECASE | re.ASCII)
+# With limits, or a long text would take the square of its length.
+_FLAG = re.compile(
+    r"(?:^|(?<=[\s\"']))-{0,2}(?P<flag>[A-Za-z0-9_.-]{0,100}image[a-z-]{0,40})(?:\s{0,20}=\s{0,20}|\s{1,20})[\"']?(?P<value>[^\s\"';|&()]+)",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)

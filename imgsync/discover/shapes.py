@@ -32,7 +32,7 @@ _GROUPS_WITHOUT_IMAGES = (
     "templates.gatekeeper.sh/",
 )
 # YAML or JSON in a text, with a field of an image.
-_DOCUMENT = re.compile(r"^[ \t-]*[\"']?[\w.-]*image[\w.-]*[\"']?[ \t]*:", re.IGNORECASE | re.MULTILINE | re.ASCII)
+_DOCUMENT = re.compile(r"^[ \t]{0,80}(?:-[ \t]{1,20})?[\"']?[\w.-]{0,100}image[\w.-]{0,100}[\"']?[ \t]{0,20}:", re.IGNORECASE | re.MULTILINE | re.ASCII)
 # Within `image`, as image volumes have it.
 _REFERENCES = frozenset({"reference", "ref"})
 _PARTS_APART = frozenset({"repository", "registry"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -90,3 +91,14 @@ def test_template_that_is_not_yaml_is_read_by_line():
 
     assert found(text) == [("{{ .Values.image }}", "unresolved", 3), ("quay.io/a/b:1", "likely", 4), (f"{HUB}/c:1", "sure", 8)]
     assert "rendered" in skipped(find_in_documents(text.encode(), file="a.yaml"))[0].message
+
+
+@pytest.mark.parametrize(
+    "text", ["image" * 80_000, "a.image-" * 50_000, "-" * 400_000, "image" + " " * 400_000, "a: |\\n" + "-" * 400_000, "\\n" + "image" * 80_000]
+)
+def test_long_texts_take_time_in_proportion(text):
+    """Not the square of their length, which would be minutes."""
+    began = time.process_time()
+
+    assert found(spec(f'containers: [{{image: a:1, args: ["{text}"]}}]')) == [(f"{HUB}/a:1", "sure", 5)]
+    assert time.process_time() - began < 20
