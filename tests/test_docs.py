@@ -51,7 +51,7 @@ def test_yaml_of_the_documentation_is_valid(block):
 @pytest.mark.parametrize("block", blocks("yml"))
 def test_yaml_of_other_tools_is_readable(block):
     """Workflows, manifests and rules, also in parts."""
-    yaml.safe_load(block)
+    list(yaml.safe_load_all(block))
 
 
 @pytest.mark.parametrize("block", blocks("sh"))

@@ -6,7 +6,7 @@ Spec: containerd's docs/hosts.md. containerd refused rewrites of paths: containe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from imgsync.config.model import Config
 from imgsync.runtime_config.model import Findings, RuntimeConfig, RuntimeOptions, describe_mirrors
@@ -19,7 +19,7 @@ _CA = 'a path on the node, and name it in hosts.toml: ca = "PATH"'
 _LOGIN = "in containerd's own registry settings, or in the Authorization header of hosts.toml"
 
 
-def write_containerd(config: Config, routes: Iterable[Route], findings: Findings, options: RuntimeOptions) -> RuntimeConfig:
+def write_containerd(config: Config, routes: Sequence[Route], findings: Findings, options: RuntimeOptions) -> RuntimeConfig:
     """Return the hosts.toml of each source registry."""
     prefixes = find_registry_prefixes(routes, findings, runtime="containerd")
     files = {f"certs.d/{one.registry}/hosts.toml": "".join(f"{line}\n" for line in _write_hosts(one, config, options)) for one in prefixes}
@@ -28,12 +28,12 @@ def write_containerd(config: Config, routes: Iterable[Route], findings: Findings
 
 
 def _write_hosts(prefixes: RegistryPrefixes, config: Config, options: RuntimeOptions) -> Iterator[str]:
-    yield write_comment("Written by `imgsync runtime-config containerd`; put the folder certs.d at /etc/containerd.")
+    yield write_comment("Written by imgsync (runtime-config containerd); put the folder certs.d at /etc/containerd.")
     yield write_comment(f"Mirrors: {describe_mirrors(prefixes.mirrors)}")
     if options.has_fallback:
         upstream = find_access(prefixes.registry, config.registries)
         yield f"server = {quote_toml(upstream.url)}"
-        if upstream.is_insecure and not upstream.is_plain:
+        if upstream.is_unverified:
             yield "skip_verify = true"
     else:
         # containerd always asks a server.
@@ -54,6 +54,5 @@ def _write_settings(host: HostPrefix, config: Config, options: RuntimeOptions) -
     yield f"capabilities = {quote_list(['pull'] if options.digest_only else ['pull', 'resolve'])}"
     # Without it containerd adds /v2 after the path, gets a 404 and asks upstream: eks-anywhere#10765.
     yield "override_path = true"
-    access = find_access(host.registry, config.registries)
-    if access.is_insecure and not access.is_plain:
+    if find_access(host.registry, config.registries).is_unverified:
         yield "skip_verify = true"

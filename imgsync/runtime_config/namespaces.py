@@ -66,6 +66,18 @@ def find_namespaces(routes: Sequence[Route], findings: Findings, *, runtime: str
     return namespaces
 
 
+def check_blocked(namespaces: Sequence[Namespace], findings: Findings) -> None:
+    """Add an error for each location that is itself blocked."""
+    blocked = {str(namespace.scope) for namespace in namespaces}
+    for namespace in namespaces:
+        for location in namespace.locations:
+            parts = str(location).split("/")
+            found = next((prefix for count in range(len(parts), 0, -1) if (prefix := "/".join(parts[:count])) in blocked), None)
+            if found is not None:
+                message = f"{namespace.scope} is at {location}, and --no-fallback blocks {found}, which is the source of another image"
+                findings.add_error(location.mirrors[0], message, "leave out --no-fallback, or mirror to another registry")
+
+
 def _find_locations(route: Route, refusals: Refusals, runtime: str) -> tuple[Location, ...]:
     """Return the locations of *route*; add what is left out."""
     refused = [(place, refusal) for place in route.places if (refusal := _refuse(place, runtime)) is not None]

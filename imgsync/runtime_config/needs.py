@@ -14,19 +14,24 @@ class Access:
     """
     How to reach one registry: its URL, and whether certificates are checked.
 
-    `url` has no slash at its end. `is_insecure` means plain http, or `verify: false`.
+    `url` has no slash at its end.
     """
 
     registry: str
     url: str
     is_plain: bool
-    is_insecure: bool
+    is_unverified: bool
+
+    @property
+    def is_insecure(self) -> bool:
+        """Return whether nothing proves which server answers."""
+        return self.is_plain or self.is_unverified
 
 
 def find_access(registry: str, registries: RegistriesConfig) -> Access:
     """Return how to reach *registry*, as registries.yaml says."""
     tls = registries.for_registry(registry).tls
-    return Access(registry, make_base_url(registry, plain_http=not tls.enabled), not tls.enabled, not (tls.enabled and tls.verify))
+    return Access(registry, make_base_url(registry, plain_http=not tls.enabled), not tls.enabled, tls.enabled and not tls.verify)
 
 
 def list_needs(destinations: Iterable[str], registries: RegistriesConfig, *, ca: str, login: str) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ The template is filled with placeholders, so that the result holds for every pat
 
 from __future__ import annotations
 
+import re
+
 from imgsync.config.model import Destination
 from imgsync.config.templates import expand_repository, fill_repository
 from imgsync.system.dataclass import dataclass
@@ -59,6 +61,11 @@ class Rewrite:
 
     pattern: str
     replacement: str
+
+    def apply(self, path: str) -> str | None:
+        """Return what becomes of *path*, None if the pattern does not match."""
+        found = re.fullmatch(self.pattern, path)
+        return None if found is None else found.expand(self.replacement.replace("${", r"\g<").replace("}", ">"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +153,5 @@ def _join(path: str, rest: str) -> str:
 
 def _escape(path: str) -> str:
     """Return *path* as a regular expression: only dots are special in it."""
-    return path.replace(".", r"\.")
+    # Not with a backslash: k3s writes patterns into TOML without escaping them.
+    return path.replace(".", "[.]")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from imgsync.config.model import Config, Mirror
 from imgsync.runtime_config.model import Findings, RuntimeConfig, RuntimeOptions, describe_mirrors
-from imgsync.runtime_config.namespaces import Location, Namespace, find_namespaces
+from imgsync.runtime_config.namespaces import Location, Namespace, check_blocked, find_namespaces
 from imgsync.runtime_config.needs import find_access, list_needs
 from imgsync.runtime_config.routes import Route
 from imgsync.runtime_config.toml_text import quote_toml, write_comment
@@ -24,11 +24,11 @@ def write_podman(config: Config, routes: Sequence[Route], findings: Findings, op
     """Return a drop-in with a table for each namespace and repository."""
     namespaces = find_namespaces(routes, findings, runtime="podman")
     if not options.has_fallback:
-        _check_blocked(namespaces, findings)
+        check_blocked(namespaces, findings)
     for route in routes:
         _warn_of_tags(route, findings, options)
     lines = [
-        write_comment("Written by `imgsync runtime-config podman`; put it into /etc/containers/registries.conf.d."),
+        write_comment("Written by imgsync (runtime-config podman); put it into /etc/containers/registries.conf.d."),
         *(line for namespace in namespaces for line in _write_registry(namespace, config, options)),
     ]
     files = {_FILE: "".join(f"{line}\n" for line in lines)} if namespaces else {}
@@ -79,15 +79,3 @@ def _warn_of_tags(route: Route, findings: Findings, options: RuntimeOptions) -> 
             "podman asks the mirror for digests and the source for tags, because tags can move at the source",
             'to have tags from the mirror too, set `immutable: ["*"]` or use --no-fallback',
         )
-
-
-def _check_blocked(namespaces: Sequence[Namespace], findings: Findings) -> None:
-    """Refuse a mirror at a place that is blocked itself."""
-    blocked = {str(namespace.scope) for namespace in namespaces}
-    for namespace in namespaces:
-        for location in namespace.locations:
-            parts = str(location).split("/")
-            found = next((prefix for count in range(len(parts), 0, -1) if (prefix := "/".join(parts[:count])) in blocked), None)
-            if found is not None:
-                message = f"{namespace.scope} is at {location}, and --no-fallback blocks {found}, which is the source of another image"
-                findings.add_error(location.mirrors[0], message, "leave out --no-fallback, or mirror to another registry")

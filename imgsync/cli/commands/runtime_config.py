@@ -9,11 +9,11 @@ import click
 from imgsync.cli.options import complete_by, config_options, ignored_run_options, option, paths_argument
 from imgsync.cli.output import get_redaction, print_line, print_note
 
-_RUNTIMES = ("containerd", "podman")
+_RUNTIMES = ("containerd", "podman", "k3s", "talos", "openshift", "docker", "buildkit")
 
 
 @click.command("runtime-config")
-@click.argument("runtime", type=click.Choice(_RUNTIMES), metavar=f"{'|'.join(_RUNTIMES)}")
+@click.argument("runtime", type=click.Choice(_RUNTIMES), metavar="RUNTIME")
 @paths_argument
 @config_options
 @ignored_run_options
@@ -32,21 +32,24 @@ def command(runtime: str, paths: tuple[str, ...], registries: str | None, only: 
     """
     Write what nodes need to pull from the mirror.
 
-    The declarations say where each image is at its destinations. What RUNTIME cannot express is an error with its file and line: nothing is written,
-    exit code 1. --only leaves out such a mirror. No login is ever written. Uses no network.
+    RUNTIME is containerd, podman, k3s, talos, openshift, docker or buildkit. The declarations say where each image is at its destinations.
+    What RUNTIME cannot express is an error with its file and line: nothing is written, exit code 1. --only leaves out such a mirror. No login is
+    ever written. Uses no network.
     """
     from imgsync.cli.config_errors import print_config_errors, print_config_warnings
     from imgsync.config.load import load_config
     from imgsync.errors import UsageError
     from imgsync.runtime_config.model import RuntimeOptions
-    from imgsync.runtime_config.runtimes import build_runtime_config
+    from imgsync.runtime_config.runtimes import build_runtime_config, check_options
     from imgsync.runtime_config.write_files import write_files
     from imgsync.text.sanitize import sanitize_short
 
     config = load_config(paths, registries=registries, environ=os.environ, only=only, needs_variables=False)
     if any(pattern.is_part for pattern in config.only):
         raise UsageError("runtime-config needs whole mirrors", hint="name only mirrors with --only, without a repository or tag")
-    built = build_runtime_config(runtime, config, RuntimeOptions(digest_only, not no_fallback))
+    options = RuntimeOptions(digest_only, not no_fallback)
+    check_options(runtime, options)
+    built = build_runtime_config(runtime, config, options)
     print_config_warnings(built.warnings)
     if built.errors:
         print_config_errors(built.errors, get_redaction())

@@ -38,7 +38,7 @@ def list_files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("runtime", ["containerd", "podman"])
+@pytest.mark.parametrize("runtime", ["containerd", "podman", "talos", "openshift", "buildkit"])
 def test_mirror_that_cannot_be_expressed_is_an_error(runtime: str, place: Workplace):
     """With its place, the reason and a way out; nothing is written."""
     ran = place.run("runtime-config", runtime, "--out", "out")
@@ -46,7 +46,7 @@ def test_mirror_that_cannot_be_expressed_is_an_error(runtime: str, place: Workpl
     assert ran.code == 1
     assert ran.stdout == ""
     assert "mirrors.d/a.yaml:7:1: flat: quay.io/team at m.example: `repository: {flat}` changes " in ran.stderr
-    assert "use `runtime-config k3s` or `kyverno`" in ran.stderr
+    assert "use `runtime-config k3s`" in ran.stderr
     assert "Nothing was written. --only writes the other mirrors." in ran.stderr
     assert not (place.folder / "out").exists()
 
@@ -115,3 +115,59 @@ def test_file_name_adds_no_setting(runtime: str, workplace: Workplace):
         assert "evil" not in "".join(lines)
         if path.endswith((".toml", ".conf")):
             tomllib.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "option", "able"),
+    [
+        ("k3s", "--digest-only", "containerd, podman, openshift"),
+        ("talos", "--digest-only", "containerd, podman, openshift"),
+        ("docker", "--no-fallback", "containerd, podman, k3s, talos, openshift"),
+        ("buildkit", "--no-fallback", "containerd, podman, k3s, talos, openshift"),
+    ],
+)
+def test_option_that_a_runtime_does_not_have_is_an_error(runtime: str, option: str, able: str, place: Workplace):
+    """Runtimes that have it are named."""
+    ran = place.run("runtime-config", runtime, option, "--only", "hub", "--out", "out")
+
+    assert ran.code == 3
+    assert f"use one of {able}" in ran.stderr
+
+
+def test_tags_that_can_move_come_from_the_source_with_a_warning(workplace: Workplace):
+    """To podman, unless nothing else has them or the source is never asked."""
+    declared = {"source": {"registry": "docker.io", "namespaces": [""]}, "destinations": ["m.example"]}
+    workplace.mirror("moving", **declared)
+    workplace.mirror("smaller", **declared, platforms=["linux/amd64"])
+    written = {}
+    for name, options in (("moving", []), ("smaller", []), ("moving", ["--no-fallback"])):
+        ran = workplace.run("runtime-config", "podman", "--only", name, *options, "--out", f"out{len(written)}")
+        table = tomllib.loads((workplace.folder / ran.stdout.strip()).read_text())["registry"][0]
+        written[name, *options] = (table["mirror"][0].get("pull-from-mirror"), "because tags can move" in ran.stderr)
+
+    assert written == {("moving",): ("digest-only", True), ("smaller",): (None, False), ("moving", "--no-fallback"): (None, False)}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_plain_http_and_unchecked_certificates_are_written(runtime: str, workplace: Workplace):
+    """As registries.yaml says it of a destination, or what else a node needs for it."""
+    workplace.mirror("hub", source={"registry": "docker.io", "namespaces": [""]}, destinations=["plain.example", "unchecked.example"], immutable=["*"])
+    workplace.registries_file("version: 1\nregistries: {plain.example: {tls: false}, unchecked.example: {tls: {verify: false}}}\n")
+
+    ran = workplace.run("runtime-config", runtime, "--out", "out")
+
+    text = "".join((workplace.folder / name).read_text() for name in ran.stdout.split())
+    expected = {
+        "containerd": [
+            '[host."http://plain.example/v2"]',
+            'unchecked.example/v2"]\n  capabilities = ["pull", "resolve"]\n  override_path = true\n  skip_verify = true',
+        ],
+        "podman": ['location = "plain.example"\ninsecure = true', 'location = "unchecked.example"\ninsecure = true'],
+        "k3s": ["- http://plain.example\n", "unchecked.example:\n    tls:\n      insecure_skip_verify: true"],
+        "talos": ["url: http://plain.example\n", "name: unchecked.example\ninsecureSkipVerify: true"],
+        "docker": ['"http://plain.example"', '"insecure-registries": [\n    "unchecked.example"'],
+        "buildkit": ['[registry."plain.example"]\n  http = true', '[registry."unchecked.example"]\n  insecure = true'],
+    }
+    assert [one for one in expected.get(runtime, ()) if one not in text] == []
+    if runtime == "openshift":
+        assert "plain.example, unchecked.example: registries.yaml says plain http" in ran.stderr
