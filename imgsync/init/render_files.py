@@ -15,11 +15,13 @@ from imgsync.system.dataclass import dataclass
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ALWAYS = ("mirrors.d/example.yaml", "registries.yaml", "requirements.txt", ".pre-commit-config.yaml", ".gitignore", "CODEOWNERS", "README.md")
+# What Renovate needs to find the digests of locks.
+_RENOVATE = "renovate.json"
 _SCHEMAS = ("mirror", "registries")
 # A very small image, whose index has large Windows images too.
 EXAMPLE_SOURCE = "registry.k8s.io/pause"
 CI = {
-    "github": (".github/workflows/mirror.yml", ".github/workflows/mirror-comment.yml"),
+    "github": (".github/workflows/mirror.yml", ".github/workflows/mirror-comment.yml", ".github/workflows/mirror-lock.yml"),
     "gitlab": (".gitlab-ci.yml",),
 }
 
@@ -65,7 +67,7 @@ def render_files(destination: str, *, ci: Iterable[str], source: str = EXAMPLE_S
         "gitlab": "gitlab" in systems,
     }
     environment = _create_environment()
-    paths = (*_ALWAYS, *(path for system in systems for path in CI[system]))
+    paths = (*_ALWAYS, *(path for system in systems for path in CI[system]), *((_RENOVATE,) if systems else ()))
     rendered = [NewFile(path, environment.get_template(_locate_template(path)).render(variables)) for path in paths]
     return (*rendered, *(NewFile(f"schema/{name}.schema.json", read_schema(name)) for name in _SCHEMAS))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from tests.support.workflow_scripts import program, script_of
 
 MIRROR = ".github/workflows/mirror.yml"
 COMMENT = ".github/workflows/mirror-comment.yml"
+LOCK = ".github/workflows/mirror-lock.yml"
 
 
 def fits_its_modeline(file: Path) -> None:
@@ -89,6 +91,8 @@ CHECKS: dict[str, tuple[linters.Check, ...]] = {
     "README.md": (linters.markdown_is_tidy, links_lead_somewhere),
     MIRROR: WORKFLOW,
     COMMENT: WORKFLOW,
+    LOCK: WORKFLOW,
+    "renovate.json": (linters.fits("vendor.renovate"),),
     ".gitlab-ci.yml": (YAML, linters.fits("vendor.gitlab-ci", "--data-transform", "gitlab-ci"), linters.shell_is_sound),
     "schema/mirror.schema.json": (linters.is_a_schema,),
     "schema/registries.schema.json": (linters.is_a_schema,),
@@ -125,7 +129,7 @@ def test_one_ci_system_can_be_chosen(ci, workplace):
     done = workplace.run("init", "new", "--ci", ci)
 
     assert done.code == 0, done.stderr
-    others = {"github": {".gitlab-ci.yml"}, "gitlab": {MIRROR, COMMENT}, "none": {".gitlab-ci.yml", MIRROR, COMMENT}}
+    others = {"github": {".gitlab-ci.yml"}, "gitlab": {MIRROR, COMMENT, LOCK}, "none": {".gitlab-ci.yml", MIRROR, COMMENT, LOCK, "renovate.json"}}
     assert files_in(workplace.folder / "new") == set(CHECKS) - others[ci]
     for check in CHECKS["README.md"]:
         check(workplace.folder / "new" / "README.md")
@@ -411,7 +415,7 @@ def test_pull_request_jobs_can_write_nothing(workplace):
     """Neither with the repository's rights, nor by a push secret, nor into main's cache."""
     workflows = jobs_of(workplace)
 
-    assert set(workflows) == {"mirror.yml", "mirror-comment.yml"}
+    assert set(workflows) == {"mirror.yml", "mirror-comment.yml", "mirror-lock.yml"}
     for workflow in workflows.values():
         assert workflow["permissions"] == {}
         assert "pull_request_target" not in workflow["on"]
@@ -425,7 +429,80 @@ def test_pull_request_jobs_can_write_nothing(workplace):
                 assert "cache/save" not in steps
                 assert "actions/cache@" not in steps, "it saves as well"
             writes = {right for right, value in job["permissions"].items() if value == "write"}
-            assert writes == {"Apply": {"actions"}, "Comment": {"pull-requests"}}.get(job["name"], set())
+            assert writes == {"Apply": {"actions"}, "Comment": {"pull-requests"}, "Update the lock": {"contents", "pull-requests"}}.get(job["name"], set())
             assert '"persist-credentials": "false"' in steps or "actions/checkout" not in steps
     savers = [job["name"] for job in workflows["mirror.yml"]["jobs"].values() if "cache/save" in json.dumps(job["steps"])]
     assert savers == ["Apply", "Verify and repair"]
+
+
+GH = """#!/bin/sh
+echo "$@" >> "$HOME/gh.log"
+case "$2" in list) cat "$HOME/number" 2>/dev/null || true;; esac
+"""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in *folder*; return what it prints."""
+    who = {f"GIT_{who}_{what}": "a@b.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), **who}
+    return subprocess.run(["git", *arguments], cwd=folder, env=environ, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def pushed(mirror_repository, tmp_path) -> Path:
+    """Commit the repository with a lock, and give it an origin; return the origin."""
+    origin = tmp_path / "origin.git"
+    git(tmp_path, "init", "--quiet", "--bare", str(origin))
+    git(origin, "config", "receive.advertisePushOptions", "true")
+    (mirror_repository / "mirrors.lock").mkdir()
+    (mirror_repository / "mirrors.lock/example.yaml").write_text("old\n")
+    for arguments in (["init", "--quiet", "-b", "main"], ["add", "."], ["commit", "--quiet", "-m", "x"], ["remote", "add", "origin", str(origin)]):
+        git(mirror_repository, *arguments)
+    return origin
+
+
+@pytest.mark.parametrize("number", ["", "7"], ids=["first time", "again"])
+@pytest.mark.parametrize(("change", "code"), [("true", 0), ("echo new > mirrors.lock/example.yaml", 0), ("echo new > mirrors.lock/example.yaml", 1)])
+def test_github_proposes_a_changed_lock(number, change, code, mirror_repository, pushed, tmp_path):
+    """On its own branch, with the changes as the text of one pull request; what was not locked fails the job afterwards."""
+    programs = program(tmp_path / "programs", "imgsync", f'#!/bin/sh\necho "$@" > "$HOME/args"\n{change}\necho changes\nexit {code}\n')
+    program(programs, "gh", GH)
+    (mirror_repository / "home").mkdir()
+    (mirror_repository / "home/number").write_text(number)
+    file = mirror_repository / LOCK
+
+    assert script_of(file, "update/Update the lock").run(mirror_repository, env={}, programs=programs).returncode == 0
+    output = (mirror_repository / "runner-temp/output").read_text().splitlines()
+    assert output == [*(["changed=true"] if change != "true" else []), f"code={code}"]
+    assert (mirror_repository / "home/args").read_text().startswith("lock --update --run-timeout 48m --output markdown")
+    if change == "true":
+        return
+    done = script_of(file, "update/Propose the lock").run(mirror_repository, env={}, programs=programs)
+
+    assert done.returncode == 0, done.stderr
+    assert git(pushed, "show", "imgsync-lock:mirrors.lock/example.yaml") == "new"
+    assert git(pushed, "diff", "--name-only", "imgsync-lock~", "imgsync-lock") == "mirrors.lock/example.yaml"
+    calls = (mirror_repository / "home/gh.log").read_text().splitlines()
+    assert [call.split()[:2] for call in calls] == [["auth", "setup-git"], ["pr", "list"], ["pr", "edit" if number else "create"]]
+    assert (mirror_repository / "runner-temp/lock.md").read_text() == "changes\n"
+    last = script_of(file, "update/Fail if something was not locked")
+    assert last.run(mirror_repository, env={"CODE": str(code)}, programs=programs).returncode == code
+
+
+@pytest.mark.parametrize(("change", "code"), [("true", 0), ("echo new > mirrors.lock/example.yaml", 1)])
+def test_gitlab_proposes_a_changed_lock(change, code, mirror_repository, pushed, tmp_path):
+    """By the options of a push, which make the merge request; the token is not an argument."""
+    programs = program(tmp_path / "programs", "imgsync", f"#!/bin/sh\n{change}\necho changes\nexit {code}\n")
+    hook = pushed / "hooks/post-receive"
+    hook.write_text("#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION_ | sort > options\n")
+    hook.chmod(0o755)
+    env = {"CI_DEFAULT_BRANCH": "main", "CI_SERVER_HOST": "gitlab.example.com", "CI_PROJECT_URL": str(pushed).removesuffix(".git"), "LOCK_TOKEN": "none"}
+
+    done = script_of(mirror_repository / ".gitlab-ci.yml", "lock").run(mirror_repository, env=env, programs=programs)
+
+    assert done.returncode == code, done.stderr
+    branches = git(pushed, "branch", "--list", "imgsync-lock")
+    assert bool(branches) == (change != "true")
+    if branches:
+        assert git(pushed, "show", "imgsync-lock:mirrors.lock/example.yaml") == "new"
+        assert "merge_request.create" in (pushed / "options").read_text()

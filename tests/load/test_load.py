@@ -295,6 +295,30 @@ def test_kept_tag_takes_little_memory(workplace):
     record(f"apply of {_MANY_REPOSITORIES * _TAGS:,} kept tags: peak memory", peaks[_MANY_REPOSITORIES] / (1 << 20), unit="MiB", note="digests listed")
 
 
+@_LONG
+@pytest.mark.nightly
+def test_lock_of_twenty_thousand_tags(workplace):
+    """With digests in the listing: one request per page, little memory, and the same bytes again."""
+    count = effort(2_000, 20_000)
+    with listed_registry(count) as host:
+        workplace.allow_plain_http(host, settings={host: {"listing": "gcr"}})
+        workplace.mirror("load", source={"registry": host, "repositories": [name_repository(0)]}, destinations=[f"{host}/m"])
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        ran = [workplace.run("lock", "--no-progress", "-o", "json", timeout=_WAIT_SECONDS)]
+        used, took = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before, time.monotonic() - began
+        file = workplace.folder / "mirrors.lock/load.yaml"
+        text = file.read_bytes()
+        ran.append(workplace.run("lock", "--update", "--no-progress", "-o", "json", timeout=_WAIT_SECONDS))
+
+    assert [one.code for one in ran] == [0, 0], ran[0].stderr
+    assert ran[0].json["summary"]["add"] == count
+    assert (file.read_bytes(), ran[1].json["changes"]) == (text, [])
+    assert text.count(b"  - image: ") == count
+    assert max(one.peak_bytes for one in ran) < 120 << 20
+    record(f"lock of {count:,} tags: time", took, unit="s", note=f"{used:.1f} s of CPU, digests listed")
+    record(f"lock of {count:,} tags: peak memory", ran[0].peak_bytes / (1 << 20), unit="MiB", note="digests listed")
+
+
 def remember_listed(workplace, host: str, paths: list[str]) -> None:
     """Write the state of a run that mirrored every tag of *paths*."""
     with open_state(str(workplace.folder / ".imgsync" / "state"), thread=_Direct(), lock_timeout_seconds=0, on_warning=pytest.fail) as state:
