@@ -9,7 +9,7 @@ from fuzz.laws.shared import MOMENT, make_folder
 from imgsync.config.load import load_mirrors
 from imgsync.discover.chart_files import Chart
 from imgsync.discover.chart_metadata import find_in_metadata, is_library
-from imgsync.discover.coverage import Covered, find_coverage
+from imgsync.discover.coverage import Covered, Declarations
 from imgsync.discover.kustomize import find_remote
 from imgsync.discover.model import Certainty, FoundImage, SkippedInput
 from imgsync.discover.readers import find_in_data
@@ -59,7 +59,8 @@ def _check_outputs(images: list[FoundImage], skipped: list[SkippedInput]) -> Non
     # More than fits into a file is the caller's to divide.
     mirrors = load_mirrors({"a.yaml": written.text.encode()}) if written.text and len(written.text) < _FILE_BYTES else ()
     left_out = {reference for reference, _ in written.left_out}
-    coverage = [find_coverage(image.reference, mirrors) for image in images if image.reference is not None]
+    declarations = Declarations(mirrors)
+    coverage = [declarations.find_coverage(image.reference) for image in images if image.reference is not None]
     for one in coverage:
         assert not mirrors or (one.covered is Covered.YES) != (one.reference in left_out)
     for layout in (PLAIN, Layout(40, is_terminal=True)):

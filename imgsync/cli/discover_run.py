@@ -45,11 +45,12 @@ def run_discover(options: Mapping[str, Any]) -> int:
     common = replace(parse_common_options(dict(options)), state=None)
     config = _load_declarations(options, common)
     images, skipped = _find(options)
-    _print_skipped(skipped)
     coverage = None if config is None else _find_coverage(images, config, common, is_live=options["live"])
     if coverage is not None:
         _annotate_uncovered(coverage, images)
     _print(images, skipped, coverage, options, taken=frozenset(mirror.name for mirror in config.mirrors) if config is not None else frozenset())
+    # Below a long table, where they are seen.
+    _print_skipped(skipped)
     return _choose_exit(images, skipped, coverage, is_strict=options["strict"])
 
 
@@ -112,10 +113,11 @@ def _annotate_uncovered(coverage: Sequence[Coverage], images: Sequence[FoundImag
 
 
 def _find_coverage(images: Sequence[FoundImage], config: Config, common: CommonOptions, *, is_live: bool) -> tuple[Coverage, ...]:
-    from imgsync.discover.coverage import find_coverage
+    from imgsync.discover.coverage import Declarations
 
     references = sorted({_rename(image.reference, config) for image in images if image.reference is not None})
-    found = tuple(find_coverage(reference, config.mirrors) for reference in references)
+    declarations = Declarations(config.mirrors)
+    found = tuple(declarations.find_coverage(reference) for reference in references)
     if not is_live:
         return found
     from imgsync.cli.session import open_session

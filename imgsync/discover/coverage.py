@@ -6,16 +6,17 @@ A filter such as `newest` needs a listing: then the answer is undecided, never a
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
 
 from imgsync.config.model import Destination, Mirror
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import InvalidReferenceError
-from imgsync.filters.repositories import RepositoryFilter
 from imgsync.filters.tags import TagFilter, has_only_names, select_tags
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.spec.referrers import is_referrers_tag
@@ -63,15 +64,36 @@ class Coverage:
     hint: str = ""
 
 
-def find_coverage(reference: Reference, mirrors: Sequence[Mirror]) -> Coverage:
-    """Return whether *mirrors* select *reference*."""
-    answers = [(mirror, answer) for mirror in mirrors if (answer := ask_mirror(mirror, reference)) is not None]
-    for covered in (Covered.YES, Covered.UNDECIDED, Covered.NO):
-        some = [(mirror, answer) for mirror, answer in answers if answer.covered is covered]
-        if some:
-            reason = "" if covered is Covered.YES else "; ".join(dict.fromkeys(f"{mirror.name}: {answer.reason}" for mirror, answer in some))
-            return Coverage(reference, covered, tuple(mirror.name for mirror, _ in some), reason, _HINTS[covered])
-    return Coverage(reference, Covered.NO, (), "no mirror selects its repository", _HINTS[Covered.NO])
+class Declarations:
+    """All mirrors, by what they select."""
+
+    def __init__(self, mirrors: Sequence[Mirror]) -> None:
+        """Index *mirrors* by repository and by namespace."""
+        self._by_repository: defaultdict[Repository, list[_Declared]] = defaultdict(list)
+        self._by_namespace: defaultdict[tuple[str, str], list[_Declared]] = defaultdict(list)
+        for number, mirror in enumerate(mirrors):
+            declared = _Declared(number, mirror)
+            for path in mirror.source.repositories:
+                self._by_repository[Repository(mirror.source.registry, path)].append(declared)
+            for namespace in mirror.source.namespaces:
+                self._by_namespace[mirror.source.registry, namespace].append(declared)
+
+    def find_coverage(self, reference: Reference) -> Coverage:
+        """Return whether a mirror selects *reference*."""
+        answers = [(one.mirror.name, one.ask(reference)) for one in self._find_mirrors(reference.repository)]
+        for covered in (Covered.YES, Covered.UNDECIDED, Covered.NO):
+            some = [(name, answer) for name, answer in answers if answer.covered is covered]
+            if some:
+                reason = "" if covered is Covered.YES else "; ".join(dict.fromkeys(f"{name}: {answer.reason}" for name, answer in some))
+                return Coverage(reference, covered, tuple(name for name, _ in some), reason, _HINTS[covered])
+        return Coverage(reference, Covered.NO, (), "no mirror selects its repository", _HINTS[Covered.NO])
+
+    def _find_mirrors(self, repository: Repository) -> list[_Declared]:
+        """Return the mirrors that select *repository*, in their order."""
+        above = itertools.accumulate(repository.path.split("/")[:-1], lambda path, part: f"{path}/{part}")
+        near = (*self._by_repository[repository], *(one for namespace in ("", *above) for one in self._by_namespace[repository.registry, namespace]))
+        found = {one.number: one for one in near if one.find_relative(repository) is not None}
+        return [found[number] for number in sorted(found)]
 
 
 _HINTS = {
@@ -81,68 +103,70 @@ _HINTS = {
 }
 
 
-def ask_mirror(mirror: Mirror, reference: Reference) -> Answer | None:
-    """Return whether *mirror* selects *reference*, None if another repository."""
-    if find_relative(mirror, reference.repository) is None:
-        return None
-    if mirror.suspend:
-        return Answer(Covered.NO, "the mirror is suspended")
-    return _ask_names(mirror, reference) or _ask_filters(mirror, reference)
+class _Declared:
+    """One mirror, ready to be asked about many images."""
+
+    def __init__(self, number: int, mirror: Mirror) -> None:
+        self.number = number
+        self.mirror = mirror
+        self._paths = mirror.source.compile_filter()
+        self._repositories = frozenset(mirror.source.repositories)
+        self._names = frozenset(mirror.tags.names)
+        self._pins = dict(_read_pins(mirror.tags.names))
+        self._digests = frozenset(self._pins.values())
+
+    def find_relative(self, repository: Repository) -> str | None:
+        """Return the path below the namespace, None if not selected."""
+        source, path = self.mirror.source, repository.path
+        if source.registry != repository.registry or self._paths.is_excluded(path):
+            return None
+        if path in self._repositories:
+            return path
+        if not self._paths.includes(path):
+            return None
+        below = [namespace for namespace in source.namespaces if not namespace or path.startswith(f"{namespace}/")]
+        # As in a plan: the last namespace that lists it.
+        return (path[len(below[-1]) + 1 :] if below[-1] else path) if below else None
+
+    def ask(self, reference: Reference) -> Answer:
+        """Return whether the mirror selects *reference*, of a repository that it selects."""
+        if self.mirror.suspend:
+            return Answer(Covered.NO, "the mirror is suspended")
+        return self._ask_names(reference) or _ask_filters(self.mirror, reference)
+
+    def find_expected_digest(self, reference: Reference) -> str:
+        """Return the digest that a destination must serve, "" for any."""
+        pinned = self._pins.get(reference.tag, "") if self.mirror.platforms is None else ""
+        return reference.digest or pinned
+
+    def _ask_names(self, reference: Reference) -> Answer | None:
+        """Return the answer of exact names, None if they do not decide."""
+        tag = reference.tag or ("" if reference.digest else _LATEST)
+        if reference.digest and reference.digest in self._digests:
+            return _ask_platforms(self.mirror, reference)
+        if tag in self._pins:
+            return Answer(Covered.YES) if not reference.digest else Answer(Covered.NO, f"{tag} is pinned to another digest, {self._pins[tag]}")
+        return _ask_digest(reference) if tag and tag in self._names else None
 
 
-def find_relative(mirror: Mirror, repository: Repository) -> str | None:
-    """Return the path of *repository* below its namespace, None if not selected."""
-    source, path = mirror.source, repository.path
-    if source.registry != repository.registry or _compile_filter(source).is_excluded(path):
-        return None
-    if path in source.repositories:
-        return path
-    if not _compile_filter(source).includes(path):
-        return None
-    below = (namespace for namespace in source.namespaces if not namespace or path.startswith(f"{namespace}/"))
-    # As in a plan: the last namespace that lists it.
-    return next((path[len(namespace) + 1 :] if namespace else path for namespace in reversed(tuple(below))), None)
+def iter_destinations(mirror: Mirror, reference: Reference) -> Iterator[tuple[Reference, str]]:
+    """
+    Yield where *mirror* copies *reference*, and the digest that it must have there.
 
-
-def iter_destinations(mirror: Mirror, reference: Reference) -> Iterator[Reference]:
-    """Yield where *mirror* copies *reference*, by the digest if it has one."""
-    relative = find_relative(mirror, reference.repository)
+    The reference has the digest, if there is one. The digest is "" if any will do.
+    """
+    declared = _Declared(0, mirror)
+    relative = declared.find_relative(reference.repository)
     for destination in mirror.destinations if relative is not None else ():
         # A plan reports a template that gives no valid name.
-        try:
-            yield _find_target(destination, reference, relative or "")
-        except InvalidReferenceError:
-            continue
-
-
-def find_expected_digest(mirror: Mirror, reference: Reference) -> str:
-    """Return the digest that destinations must serve, "" for any."""
-    pinned = dict(_read_pins(mirror.tags.names)).get(reference.tag, "") if mirror.platforms is None else ""
-    return reference.digest or pinned
+        with contextlib.suppress(InvalidReferenceError):
+            yield _find_target(destination, reference, relative or ""), declared.find_expected_digest(reference)
 
 
 def _find_target(destination: Destination, reference: Reference, relative: str) -> Reference:
     source = reference.repository
     repository = Repository(destination.registry, expand_repository(destination, source.path, relative=relative, registry=source.registry))
     return repository.with_digest(reference.digest) if reference.digest else repository.with_tag(expand_tag(destination, reference.tag or _LATEST))
-
-
-@lru_cache(maxsize=4096)
-def _compile_filter(source: object) -> RepositoryFilter:
-    return source.compile_filter()  # type: ignore[attr-defined, no-any-return]
-
-
-def _ask_names(mirror: Mirror, reference: Reference) -> Answer | None:
-    """Return the answer of exact names, None if they do not decide."""
-    tag = reference.tag or ("" if reference.digest else _LATEST)
-    pins = dict(_read_pins(mirror.tags.names))
-    if reference.digest and reference.digest in pins.values():
-        return _ask_platforms(mirror, reference)
-    if tag in pins:
-        return Answer(Covered.YES) if not reference.digest else Answer(Covered.NO, f"{tag} is pinned to another digest, {pins[tag]}")
-    if tag and tag in mirror.tags.names:
-        return _ask_digest(reference)
-    return None
 
 
 def _read_pins(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Mirror
-from imgsync.discover.coverage import Coverage, Covered, find_expected_digest, iter_destinations
+from imgsync.discover.coverage import Coverage, Covered, iter_destinations
 from imgsync.errors import ImgsyncError
 from imgsync.oci.spec.reference import Reference
 
@@ -41,8 +41,7 @@ def ask_destinations(coverage: Sequence[Coverage], mirrors: Sequence[Mirror], re
 def _ask(one: Coverage, mirrors: Sequence[Mirror], resolve: Resolve) -> Coverage:
     missing: list[str] = []
     for mirror in mirrors:
-        expected = find_expected_digest(mirror, one.reference)
-        for target in iter_destinations(mirror, one.reference):
+        for target, expected in iter_destinations(mirror, one.reference):
             try:
                 served = resolve(mirror, target)
             except ImgsyncError as error:

@@ -80,7 +80,9 @@ def _make_row(some: Sequence[FoundImage]) -> Row:
 
 def _describe_places(first: FoundImage, others: int) -> str:
     place = sanitize_short(f"{first.file}:{first.line}" if first.line else first.file)
-    where = f" ({sanitize_short(first.field)})" if first.field else ""
+    # The kind and name of the object, unless the rest shows why the text may be an image.
+    field = first.field.partition(": ")[0] if first.certainty is Certainty.SURE else first.field
+    where = f" ({sanitize_short(field)})" if field else ""
     more = f" and {format_count(others, 'more place')}" if others else ""
     return f"{place}{where}{more}"
 

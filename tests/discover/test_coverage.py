@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgsync.config.load import load_mirrors
-from imgsync.discover.coverage import Covered, find_coverage, find_expected_digest, iter_destinations
+from imgsync.discover.coverage import Covered, Declarations, iter_destinations
 from imgsync.oci.spec.reference import parse_reference
 
 A = f"sha256:{'a' * 64}"
@@ -19,7 +19,7 @@ def mirrors(*settings: str):
 
 
 def ask(image: str, *settings: str):
-    return find_coverage(parse_reference(image), mirrors(*settings))
+    return Declarations(mirrors(*settings)).find_coverage(parse_reference(image))
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_destinations_are_those_of_a_plan(image, settings, targets):
     text = settings if "destinations" in settings else f"{settings}, destinations: [r.io/m]"
     (mirror,) = load_mirrors({"a.yaml": f"version: 1\nmirrors:\n  - {{name: a, {text}}}\n".encode()})
 
-    assert [str(target) for target in iter_destinations(mirror, parse_reference(image))] == targets
+    assert [str(target) for target, _ in iter_destinations(mirror, parse_reference(image))] == targets
 
 
 def test_pinned_tag_must_have_its_digest_at_the_destination():
     """Unless platforms are left out, which changes it."""
     pinned, subset = mirrors(f"source: q.io/a, tags: {{names: ['1@{A}']}}", f"source: q.io/a, platforms: [linux/amd64], tags: {{names: ['1@{A}']}}")
 
-    assert find_expected_digest(pinned, parse_reference("q.io/a:1")) == A
-    assert find_expected_digest(pinned, parse_reference("q.io/a:2")) == ""
-    assert find_expected_digest(subset, parse_reference("q.io/a:1")) == ""
+    expected = [digest for mirror in (pinned, subset) for tag in "12" for _, digest in iter_destinations(mirror, parse_reference(f"q.io/a:{tag}"))]
+
+    assert expected == [A, "", "", ""]

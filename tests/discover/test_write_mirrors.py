@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.config.load import load_config, load_mirrors
-from imgsync.discover.coverage import Covered, find_coverage
+from imgsync.discover.coverage import Covered, Declarations
 from imgsync.discover.model import Certainty, FoundImage
 from imgsync.discover.write_mirrors import MirrorTarget, WrittenMirrors, parse_target, write_mirrors
 from imgsync.errors import UsageError
@@ -136,6 +136,7 @@ def test_mirrors_are_valid_and_cover_what_was_found(references):
     written = write_mirrors([FoundImage(str(one), one, Certainty.SURE, "f", 1) for one in references], TARGET)
 
     mirrors = load_mirrors({"a.yaml": written.text.encode()}) if written.text else ()
+    declarations = Declarations(mirrors)
     left_out = {reference for reference, _ in written.left_out}
     for reference in references:
-        assert (find_coverage(reference, mirrors).covered is Covered.YES) != (reference in left_out)
+        assert (declarations.find_coverage(reference).covered is Covered.YES) != (reference in left_out)
