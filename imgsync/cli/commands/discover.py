@@ -26,8 +26,8 @@ def command(**options: Any) -> int:
     """
     Find the images that manifests, charts and clusters use.
 
-    PATH is a folder or a file: Kubernetes manifests, Helm charts, kustomizations, compose files, Dockerfiles, workflows of GitHub and GitLab; `-` is
-    stdin, such as `kubectl get pods -A -o json`. Charts are rendered with helm, kustomizations with kubectl, both without a network.
+    PATH is a folder or a file: Kubernetes manifests, Helm charts, kustomizations, compose files, Dockerfiles, CI files of GitHub and GitLab, and
+    Terraform; `-` is stdin, such as `kubectl get pods -A -o json`. Charts are rendered with helm, kustomizations with kubectl, without a network.
 
     Exit 1 if an input cannot be read. With --covered-by, exit 2 if an image is not covered, or its mirror's filters do not decide it.
     """
