@@ -151,7 +151,7 @@ class _Declared:
 
 def iter_destinations(mirror: Mirror, reference: Reference) -> Iterator[tuple[Reference, str]]:
     """
-    Yield where *mirror* copies *reference*, and the digest that it must have there.
+    Yield where *mirror* copies *reference*, and the digest it needs there.
 
     The reference has the digest, if there is one. The digest is "" if any will do.
     """
