@@ -34,8 +34,11 @@ _YAML_HINTS = {
     "did not find expected '-' indicator": "check the indentation of the list",
     "expected <block end>": "check the indentation, and the quotes of the line before",
 }
-_STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
-_ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+_STARTS = frozenset({yaml.MappingStartEvent, yaml.SequenceStartEvent})
+_ENDS = frozenset({yaml.MappingEndEvent, yaml.SequenceEndEvent})
+# One list for all scalars: a list each would be half of a file's objects.
+_NO_ITEMS: list[Any] = []
+_NODES = _STARTS | {yaml.ScalarEvent, yaml.AliasEvent}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class YamlNode:
 
     __slots__ = ("_mark", "block", "items", "kind", "plain", "text", "weight")
 
-    def __init__(self, kind: str, mark: Any, text: str, plain: bool, items: list[YamlNode], *, block: bool = False) -> None:
+    def __init__(self, kind: str, mark: Any, text: str, plain: bool, items: list[YamlNode], block: bool) -> None:
         self.block = block
         self.kind = kind
         self._mark = mark
@@ -102,28 +105,14 @@ def parse_nodes(text: str, limits: YamlLimits) -> Iterator[YamlNode]:
     Raises:
         InvalidYamlError: *text* is not YAML, or exceeds *limits*.
     """
-    anchors: dict[str, YamlNode] = {}
-    stack: list[YamlNode] = []
-    for event in _count_events(text, limits):
-        kind = type(event)
-        if kind in _ENDS:
-            node = stack.pop()
-            if stack:
-                _add_weight(stack[-1], node, event, limits)
-            else:
-                yield node
-        elif kind is yaml.DocumentStartEvent:
-            anchors = {}
-        elif isinstance(event, yaml.NodeEvent):
-            node = _make_node(event, anchors, limits)
-            if stack:
-                stack[-1].items.append(node)
-            if kind in _STARTS:
-                _push_node(stack, node, limits)
-            elif stack:
-                _add_weight(stack[-1], node, event, limits)
-            elif node.text or not node.plain:
-                yield node
+    try:
+        yield from _build_roots(text, limits)
+    except yaml.MarkedYAMLError as error:
+        raise _describe_error(error, limits) from error
+    except yaml.reader.ReaderError as error:
+        raise InvalidYamlError((text.count("\n", 0, error.position) + 1, 1), "the file contains a control character", "remove it") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InvalidYamlError((1, 1), "invalid YAML") from error
 
 
 def find_place(mark: Any) -> Place:
@@ -131,18 +120,39 @@ def find_place(mark: Any) -> Place:
     return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
 
 
-def _count_events(text: str, limits: YamlLimits) -> Iterator[yaml.Event]:
-    """Yield the events of *text*, up to the limits."""
-    documents = 0
-    values = limits.values
-    for seen, event in enumerate(_parse_events(text, limits)):
-        if type(event) is yaml.DocumentStartEvent:
-            documents += 1
-            if documents > limits.documents:
-                raise InvalidYamlError(find_place(event.start_mark), f"the file has more than {limits.documents:,} documents", _SPLIT)
-        if seen > values:
-            raise InvalidYamlError(find_place(event.start_mark), f"the file has more than {values:,} values", _SPLIT)
-        yield event
+def _build_roots(text: str, limits: YamlLimits) -> Iterator[YamlNode]:
+    """Yield the root nodes; one step for each event of the parser."""
+    get_event = _LOADER(text).get_event
+    anchors: dict[str, YamlNode] = {}
+    stack: list[YamlNode] = []
+    seen = documents = 0
+    while (kind := type(event := get_event())) is not yaml.StreamEndEvent:
+        seen += 1
+        if seen > limits.values:
+            raise InvalidYamlError(find_place(event.start_mark), f"the file has more than {limits.values:,} values", _SPLIT)
+        if kind in _NODES:
+            node = _make_node(event, anchors, limits)
+            if kind in _STARTS:
+                _push_node(stack, node, limits)
+            elif stack:
+                stack[-1].items.append(node)
+                _add_weight(stack[-1], node, event, limits)
+            elif node.text or not node.plain:
+                yield node
+        elif kind in _ENDS:
+            node = stack.pop()
+            if not stack:
+                yield node
+                continue
+            _add_weight(stack[-1], node, event, limits)
+        elif kind is yaml.DocumentStartEvent:
+            anchors, documents = {}, _count_document(documents, event, limits)
+
+
+def _count_document(documents: int, event: yaml.Event, limits: YamlLimits) -> int:
+    if documents == limits.documents:
+        raise InvalidYamlError(find_place(event.start_mark), f"the file has more than {limits.documents:,} documents", _SPLIT)
+    return documents + 1
 
 
 def _add_weight(parent: YamlNode, node: YamlNode, event: yaml.Event, limits: YamlLimits) -> None:
@@ -153,45 +163,41 @@ def _add_weight(parent: YamlNode, node: YamlNode, event: yaml.Event, limits: Yam
 
 
 def _push_node(stack: list[YamlNode], node: YamlNode, limits: YamlLimits) -> None:
+    if stack:
+        stack[-1].items.append(node)
     stack.append(node)
     if len(stack) > limits.depth:
         raise InvalidYamlError(node.place, limits.too_deep)
 
 
-def _parse_events(text: str, limits: YamlLimits) -> Iterator[yaml.Event]:
-    try:
-        yield from yaml.parse(text, Loader=_LOADER)
-    except yaml.MarkedYAMLError as error:
-        # Only where it begins is of use for what is never closed.
-        is_unclosed = "end of stream" in (error.problem or "") and error.context_mark is not None
-        mark = error.context_mark if is_unclosed else error.problem_mark or error.context_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        if "nesting depth" in (error.problem or ""):
-            # The parser looks ahead and reaches its own limit before ours.
-            raise InvalidYamlError(place, limits.too_deep) from error
-        # Without the parser's excerpt of the line and what it quotes, which may be a password.
-        problem = (error.problem or "cannot be parsed").partition("'")[0].rstrip()
-        hint = next((hint for text, hint in _YAML_HINTS.items() if (error.problem or "").startswith(text)), "")
-        raise InvalidYamlError(place, f"invalid YAML: {sanitize_message(problem)}", hint) from error
-    except yaml.reader.ReaderError as error:
-        raise InvalidYamlError((text.count("\n", 0, error.position) + 1, 1), "the file contains a control character", "remove it") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InvalidYamlError((1, 1), "invalid YAML") from error
+def _describe_error(error: yaml.MarkedYAMLError, limits: YamlLimits) -> InvalidYamlError:
+    """Return what the parser says, without what it quotes."""
+    # Only where it begins is of use for what is never closed.
+    is_unclosed = "end of stream" in (error.problem or "") and error.context_mark is not None
+    mark = error.context_mark if is_unclosed else error.problem_mark or error.context_mark
+    place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    if "nesting depth" in (error.problem or ""):
+        # The parser looks ahead and reaches its own limit before ours.
+        return InvalidYamlError(place, limits.too_deep)
+    # Without the parser's excerpt of the line and what it quotes, which may be a password.
+    problem = (error.problem or "cannot be parsed").partition("'")[0].rstrip()
+    hint = next((hint for text, hint in _YAML_HINTS.items() if (error.problem or "").startswith(text)), "")
+    return InvalidYamlError(place, f"invalid YAML: {sanitize_message(problem)}", hint)
 
 
-def _make_node(event: yaml.NodeEvent, anchors: dict[str, YamlNode], limits: YamlLimits) -> YamlNode:
+def _make_node(event: Any, anchors: dict[str, YamlNode], limits: YamlLimits) -> YamlNode:
     if type(event) is yaml.AliasEvent:
         if event.anchor not in anchors:
             # Not quoted, nor is the tag below: without quotes, a password may be read as one.
             raise InvalidYamlError(find_place(event.start_mark), "undefined alias (*)", f"define its anchor before it, or {QUOTE_HINT}")
         return anchors[event.anchor]
-    tag = event.tag  # type: ignore[attr-defined]
+    tag = event.tag
     if tag is not None and not limits.tags and tag not in {"!", "tag:yaml.org,2002:str"}:
         raise InvalidYamlError(find_place(event.start_mark), "a YAML tag (!) is not allowed", f"write the value without a tag, or {QUOTE_HINT}")
     if type(event) is yaml.ScalarEvent:
-        node = YamlNode("scalar", event.start_mark, event.value, event.implicit[0] and tag is None, [], block=event.style == "|")
+        node = YamlNode("scalar", event.start_mark, event.value, event.implicit[0] and tag is None, _NO_ITEMS, event.style == "|")
     else:
-        node = YamlNode("list" if type(event) is yaml.SequenceStartEvent else "map", event.start_mark, "", False, [])
+        node = YamlNode("list" if type(event) is yaml.SequenceStartEvent else "map", event.start_mark, "", False, [], False)
     if event.anchor is not None:
         anchors[event.anchor] = node
     return node

@@ -151,6 +151,8 @@ def _read_instructions(lines: list[str], *, escape: str) -> Iterator[_Instructio
         if found is None:
             continue
         name, rest = found["name"].upper(), found["rest"] or ""
+        if name == "ONBUILD" and (triggered := _INSTRUCTION.match(rest)) is not None:
+            name, rest = triggered["name"].upper(), triggered["rest"] or ""
         yield _Instruction(name, rest, first + 1)
         if name in _WITH_HEREDOC:
             at = _skip_heredocs(lines, at, rest)

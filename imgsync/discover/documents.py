@@ -17,7 +17,7 @@ from imgsync.discover.model import FoundImage, SkippedInput
 from imgsync.discover.read_json import read_json
 from imgsync.discover.templates import find_in_template
 
-SIZE_LIMIT = 128 << 20
+SIZE_LIMIT = 256 << 20
 """The most bytes of one input."""
 
 

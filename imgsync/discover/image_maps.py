@@ -21,6 +21,9 @@ _VERSIONS = frozenset({"version", "imageVersion"})
 _DIGESTS = ("digest", "sha", "sha256", "imageDigest", "imageSHA")
 PARTS = frozenset({*_REGISTRIES, *_REPOSITORIES, *_IMAGES, *_TAGS, *_DIGESTS, "name"})
 """Keys whose texts are parts of the image, and no images themselves."""
+_MAIN_PARTS = frozenset({*_REPOSITORIES, *_IMAGES})
+# `imageRepository` of `dns` and `etcd.local` is the repository above the image.
+_NAMED_BY_KUBEADM = frozenset({"dns", "local"})
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -37,11 +40,15 @@ def read_image_map(mapping: Mapping[str, Any], *, key: str, is_item: bool = Fals
         None if the mapping is not about an image.
     """
     is_image = is_image_key(key)
+    if (PARTS if is_image else _MAIN_PARTS).isdisjoint(mapping):
+        return None
     registry = _first(mapping, _REGISTRIES)[1]
     repository_key, repository = _first(mapping, _REPOSITORIES)
     image_key, image = _first(mapping, (*_IMAGES, "name") if is_image and not (repository and is_item) else _IMAGES)
     tag_key, tag = _first(mapping, _TAGS)
     digest = _first(mapping, _DIGESTS)[1]
+    if key in _NAMED_BY_KUBEADM and repository_key == "imageRepository":
+        return (tag_key, ImageName(f"{tag_key}: {tag}", None, Certainty.UNRESOLVED, "kubeadm adds the name of the image")) if tag else None
     if not repository and not image:
         return _report_half(mapping, tag_key) if is_image and tag else None
     if not repository and tag_key in _VERSIONS and not registry and "/" not in image:

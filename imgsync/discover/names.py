@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from imgsync.discover.model import Certainty
 from imgsync.discover.variables import UnknownVariableError, fill_in
@@ -102,11 +103,13 @@ def has_registry(text: str) -> bool:
     return _REGISTRY.match(text) is not None
 
 
+@lru_cache(maxsize=4096)
 def is_image_key(key: str) -> bool:
     """Return whether a field or flag of this name holds images."""
     return len(key) <= _LONGEST and _IMAGE_KEY.fullmatch(key) is not None
 
 
+@lru_cache(maxsize=4096)
 def is_image_variable(name: str) -> bool:
     """Return whether an environment variable of this name holds an image."""
     return len(name) <= _LONGEST and _IMAGE_VARIABLE.fullmatch(name.upper()) is not None and _NOT_A_NAME.fullmatch(name.upper()) is None

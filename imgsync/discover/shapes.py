@@ -7,19 +7,23 @@ No list of kinds: any mapping with containers, an `image`, or a registry, reposi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from imgsync.config.document import Path
 from imgsync.config.yaml_stream import TextDocument, read_stream
+from imgsync.discover.fields import Found, may_name_image, read_field, read_variable
 from imgsync.discover.image_maps import PARTS, read_image_map
 from imgsync.discover.model import Certainty
-from imgsync.discover.names import ImageName, find_in_text, has_registry, has_template, is_image_key, is_image_variable, read_name, read_named
+from imgsync.discover.names import ImageName, is_image_key, read_likely, read_name, read_named
 from imgsync.system.dataclass import dataclass
 
 DEPTH_LIMIT = 100
 _CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers", "container", "initContainer", "init_container", "sidecars"})
 _OF_CONTAINERS = frozenset({"command", "args", "env", "envFrom", "imagePullPolicy", "volumeMounts"})
+_PARTS_APART = frozenset({"repository", "registry"})
+_IMAGE = frozenset({"image"})
+_NOTHING: frozenset[str] = frozenset()
 # Kinds without images of their own: their texts are rules, patterns, schemas, messages or secrets.
 _WITHOUT_IMAGES = frozenset({"CustomResourceDefinition", "Event", "Secret", "SealedSecret", "Lease", "APIService"})
 _GROUPS_WITHOUT_IMAGES = (
@@ -33,11 +37,8 @@ _GROUPS_WITHOUT_IMAGES = (
 )
 # YAML or JSON in a text, with a field of an image.
 _DOCUMENT = re.compile(r"^[ \t]{0,80}(?:-[ \t]{1,20})?[\"']?[\w.-]{0,100}image[\w.-]{0,100}[\"']?[ \t]{0,20}:", re.IGNORECASE | re.MULTILINE | re.ASCII)
-# Within `image`, as image volumes have it.
-_REFERENCES = frozenset({"reference", "ref"})
-_PARTS_APART = frozenset({"repository", "registry"})
-# Pictures and disks, which other programs call images.
-_OTHER_FILES = (".png", ".svg", ".jpg", ".jpeg", ".gif", ".ico", ".webp", ".iso", ".img", ".qcow2", ".raw", ".vmdk", ".ova", ".gz", ".xz", ".zip")
+_ANNOTATIONS = "annotations"
+_OCI = "oci://"
 
 
 class TooDeepError(Exception):
@@ -54,32 +55,25 @@ class Mention:
     """The line within a text of several lines, from 1; 0 for the text itself."""
 
 
-def find_in_value(value: Any, path: Path) -> Iterator[Mention]:
+def find_in_value(value: Any, path: Path) -> list[Mention]:
     """
-    Yield the images in *value*.
+    Return the images in *value*, in order.
 
     Raises:
         TooDeepError: It is nested too deep.
     """
-    if len(path) > DEPTH_LIMIT:
-        raise TooDeepError
-    if isinstance(value, dict):
-        yield from _find_in_mapping(value, path)
-    elif isinstance(value, list):
-        yield from _find_in_list(value, path)
-    elif isinstance(value, str):
-        yield from _find_in_text(value, path)
-
-
-def last_key(path: Path) -> str:
-    """Return the name of the nearest mapping key of *path*."""
-    return next((part for part in reversed(path) if isinstance(part, str)), "")
+    keys = [part for part in path if isinstance(part, str)]
+    walk = _Walk()
+    walk.read(value, path, keys[-1] if keys else "", keys[-2] if len(keys) > 1 else "")
+    return walk.found
 
 
 def is_without_images(mapping: Mapping[str, Any]) -> bool:
     """Return whether *mapping* is an object of a kind that has none."""
+    if "kind" not in mapping:
+        return False
     group = mapping.get("apiVersion")
-    return mapping.get("kind") in _WITHOUT_IMAGES or (isinstance(group, str) and "kind" in mapping and group.startswith(_GROUPS_WITHOUT_IMAGES))
+    return mapping["kind"] in _WITHOUT_IMAGES or (isinstance(group, str) and group.startswith(_GROUPS_WITHOUT_IMAGES))
 
 
 def lower(mention: Mention) -> Mention:
@@ -90,19 +84,78 @@ def lower(mention: Mention) -> Mention:
     return Mention(mention.path, ImageName(name.text, name.reference, Certainty.LIKELY), mention.inner_line)
 
 
-def _find_in_text(text: str, path: Path) -> Iterator[Mention]:
-    key = last_key(path)
-    if key in _REFERENCES and is_image_key(last_key(path[:-1])):
-        yield Mention(path, read_name(text))
-    elif "\n" in text and _DOCUMENT.search(text) is not None and (documents := _read_embedded(text)):
-        for document in documents:
-            for mention in find_in_value(document.value, path):
-                line = document.find_line(mention.path[len(path) :]) + max(0, mention.inner_line)
-                yield lower(Mention(mention.path, mention.name, line))
-    elif "annotations" in path:
-        yield from _place(_read_variable(key, text), path)
-    else:
-        yield from _place(_read_text(text, key=key), path)
+class _Walk:
+    """
+    Collects the images of a tree of values.
+
+    Its methods take the nearest key of a value, and the key of the mapping that has it.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[Mention] = []
+
+    def read(self, value: Any, path: Path, key: str, above: str) -> None:
+        if isinstance(value, str):
+            if may_name_image(value, key, above):
+                self._read_text(value, path, key, above)
+        elif len(path) > DEPTH_LIMIT:
+            raise TooDeepError
+        elif isinstance(value, dict):
+            self._read_mapping(value, path, key)
+        elif isinstance(value, list):
+            self._read_list(value, path, key, above)
+
+    def _read_mapping(self, mapping: Mapping[str, Any], path: Path, key: str) -> None:
+        if is_without_images(mapping):
+            return
+        name, text = mapping.get("name"), mapping.get("value")
+        if isinstance(name, str) and isinstance(text, str):
+            self._add(read_variable(name, text), (*path, "value"))
+            return
+        read = self._read_parts(mapping, path, key)
+        for below, value in mapping.items():
+            if value and (below not in read or not isinstance(value, str)):
+                self.read(value, (*path, below), below, key)
+
+    def _read_parts(self, mapping: Mapping[str, Any], path: Path, key: str) -> frozenset[str]:
+        """Read *mapping* as a container or an image; return the keys that were read."""
+        if _is_container(mapping, key):
+            image = mapping.get("image")
+            if isinstance(image, str) and image:
+                self.found.append(Mention((*path, "image"), read_name(image)))
+            return _IMAGE
+        found = read_image_map(mapping, key=key, is_item=bool(path) and isinstance(path[-1], int))
+        if found is not None:
+            self.found.append(Mention((*path, found[0]), found[1]))
+            return PARTS
+        if "url" in mapping and (artifact := _read_artifact(mapping)) is not None:
+            self.found.append(Mention((*path, "url"), artifact))
+        return _NOTHING
+
+    def _read_list(self, items: list[Any], path: Path, key: str, above: str) -> None:
+        """Read *items*; the value of a flag may be the next one."""
+        flag = ""
+        for index, item in enumerate(items):
+            is_text = isinstance(item, str)
+            if is_text and flag and is_image_key(flag) and (name := read_named(item)) is not None:
+                self.found.append(Mention((*path, index), name))
+            else:
+                self.read(item, (*path, index), key, above)
+            flag = item.lstrip("-") if is_text and item.startswith("-") else ""
+
+    def _read_text(self, text: str, path: Path, key: str, above: str) -> None:
+        if "\n" in text and _DOCUMENT.search(text) is not None and (documents := _read_embedded(text)):
+            for document in documents:
+                for mention in find_in_value(document.value, path):
+                    line = document.find_line(mention.path[len(path) :]) + max(0, mention.inner_line)
+                    self.found.append(lower(Mention(mention.path, mention.name, line)))
+        elif above == _ANNOTATIONS:
+            self._add(read_variable(key, text), path)
+        else:
+            self._add(read_field(text, key=key, above=above), path)
+
+    def _add(self, found: Found, path: Path) -> None:
+        self.found += [Mention(path, name, line) for name, line in found]
 
 
 def _read_embedded(text: str) -> list[TextDocument]:
@@ -112,76 +165,15 @@ def _read_embedded(text: str) -> list[TextDocument]:
     return documents if len(documents) == len(found) and all(isinstance(one.value, dict | list) for one in documents) else []
 
 
-def _find_in_mapping(mapping: Mapping[str, Any], path: Path) -> Iterator[Mention]:
-    if is_without_images(mapping):
-        return
-    if _is_variable(mapping):
-        yield from _place(_read_variable(mapping["name"], mapping["value"]), (*path, "value"))
-        return
-    key = last_key(path)
-    read: frozenset[str] = frozenset()
-    if _is_container(mapping, key):
-        if isinstance(mapping.get("image"), str) and mapping["image"]:
-            yield Mention((*path, "image"), read_name(mapping["image"]))
-            read = frozenset({"image"})
-    elif (found := read_image_map(mapping, key=key, is_item=isinstance(path[-1] if path else "", int))) is not None:
-        yield Mention((*path, found[0]), found[1])
-        read = PARTS
-    for below, value in mapping.items():
-        if value and (below not in read or not isinstance(value, str)):
-            yield from find_in_value(value, (*path, below))
-
-
-def _find_in_list(items: list[Any], path: Path) -> Iterator[Mention]:
-    """Yield the images in *items*, also in values after a flag."""
-    flag = ""
-    for index, item in enumerate(items):
-        if not isinstance(item, str):
-            yield from find_in_value(item, (*path, index))
-        elif is_image_key(flag) and (name := read_named(item)) is not None:
-            yield Mention((*path, index), name)
-        else:
-            yield from _find_in_text(item, (*path, index))
-        flag = item.lstrip("-") if isinstance(item, str) and item.startswith("-") else ""
-
-
-def _place(found: Iterator[tuple[ImageName, int]], path: Path) -> Iterator[Mention]:
-    """Yield the names in a text, with their lines."""
-    return (Mention(path, name, line) for name, line in found)
-
-
 def _is_container(mapping: Mapping[str, Any], key: str) -> bool:
     is_named_so = key in _CONTAINERS or ("image" in mapping and not _OF_CONTAINERS.isdisjoint(mapping))
     return is_named_so and _PARTS_APART.isdisjoint(mapping)
 
 
-def _is_variable(mapping: Mapping[str, Any]) -> bool:
-    """Return whether *mapping* is a name with its value."""
-    return isinstance(mapping.get("name"), str) and isinstance(mapping.get("value"), str)
-
-
-def _read_variable(name: str, value: str) -> Iterator[tuple[ImageName, int]]:
-    found = read_named(value) if is_image_variable(name) else None
-    if found is not None:
-        yield found, 0
-    else:
-        yield from find_in_text(value)
-
-
-def _read_text(text: str, *, key: str) -> Iterator[tuple[ImageName, int]]:
-    """Yield the images of *text*, the value of *key*, with their lines."""
-    found = _read_image_field(text, key=key) if is_image_key(key) or is_image_variable(key) else None
-    if found is not None:
-        yield found, 0
-    elif "/" in text or "image" in text:
-        yield from find_in_text(text)
-
-
-def _read_image_field(text: str, *, key: str) -> ImageName | None:
-    """Return the image of a field that is named after images."""
-    found = read_name(text, certainty=Certainty.SURE if is_image_key(key) else Certainty.LIKELY)
-    if text.lower().endswith(_OTHER_FILES):
+def _read_artifact(mapping: Mapping[str, Any]) -> ImageName | None:
+    """Return the artifact of an OCIRepository of Flux."""
+    url, version = mapping.get("url"), mapping.get("ref")
+    if not (isinstance(url, str) and url.startswith(_OCI) and isinstance(version, dict)):
         return None
-    if found.certainty is not Certainty.UNRESOLVED or found.reference is None:
-        return found if found.reference is not None or has_template(text) else None
-    return found if has_registry(text) else None
+    tag, digest = (value if isinstance(value, str) else "" for value in (version.get("tag"), version.get("digest")))
+    return read_likely(f"{url.removeprefix(_OCI)}{':' if tag else ''}{tag}{'@' if digest else ''}{digest}")

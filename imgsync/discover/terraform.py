@@ -47,7 +47,7 @@ def find_in_terraform(data: bytes, *, file: str) -> Iterator[FoundImage | Skippe
         yield SkippedInput(file, 0, "it has a very long blank part", "format it with `terraform fmt`")
         return
     try:
-        module = _Module(hcl2.parses_to_tree(text))
+        module = _Module(hcl2.parses_to_tree(text), text)
         mentions = list(module.find())
     except LarkError as error:
         yield SkippedInput(file, max(0, getattr(error, "line", 0)), "it is not valid HCL", "check it with `terraform validate`")
@@ -64,7 +64,8 @@ def find_in_terraform(data: bytes, *, file: str) -> Iterator[FoundImage | Skippe
 class _Module:
     """The values of a file of Terraform, and their lines."""
 
-    def __init__(self, tree: Tree[Any]) -> None:
+    def __init__(self, tree: Tree[Any], text: str) -> None:
+        self._text = text
         self._lines: dict[Path, int] = {}
         self._known: dict[str, str] = {}
         body = tree.children[0]
@@ -115,7 +116,9 @@ class _Module:
             return readers[kind](node, path)
         if kind in _NUMBERS or not kind:
             return _text_of(node) if kind else None
-        below = [child for child in node.children if getattr(child, "data", "") not in _WITHOUT_TEXT]
+        # What a condition asks is not a value of the field.
+        children = node.children[1:] if kind == "conditional" else node.children
+        below = [child for child in children if getattr(child, "data", "") not in _WITHOUT_TEXT]
         if kind in _WRAPPERS and len(below) == 1:
             return self._read(below[0], path)
         return [self._read(child, (*path, index)) for index, child in enumerate(below)]
@@ -145,7 +148,7 @@ class _Module:
             inner = part.children[0]
             if getattr(inner, "data", "") == "interpolation":
                 name = _name_of(inner.children[1])
-                made += self._known.get(name, f"${{{name or '…'}}}")
+                made += self._known.get(name, self._text[inner.meta.start_pos : inner.meta.end_pos])
             else:
                 made += _ESCAPED.sub(lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), str(getattr(inner, "value", "")))
         return made
