@@ -20,7 +20,9 @@ from imgsync.oci.spec.reference import parse_reference
 from imgsync.render.references_table import render_coverage_table, render_references_table
 from imgsync.text.layout import PLAIN, Layout
 
-_NAMES = ("web.yaml", "Dockerfile", "compose.yaml", "Chart.yaml", "Images.lock", "kustomization.yaml")
+_NAMES = ("web.yaml", "pods.json", "Dockerfile", "compose.yaml", ".gitlab-ci.yml", "main.tf", "Chart.yaml", "Images.lock", "kustomization.yaml")
+# As much of a name as is shown.
+_LONGEST_NAME = 1025
 _FILE_BYTES = 900_000
 
 
@@ -39,6 +41,9 @@ def discoveries(data: bytes) -> None:
         assert image.line >= 0
         assert (image.certainty is Certainty.UNRESOLVED) == bool(image.reason)
         assert image.reference is None or parse_reference(str(image.reference)) == image.reference
+        assert image.certainty is Certainty.UNRESOLVED or (image.reference is not None and image.reference.tag_or_digest)
+        assert image.line <= text.count(b"\n") + text.count(b"\r") + 2
+        assert len(image.text) <= _LONGEST_NAME
     _check_outputs(images, skipped)
 
 

@@ -20,7 +20,7 @@ from imgsync.system.dataclass import dataclass
 _MARKER = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _CONTENT = re.compile(rb"^(?!---[ \t]*(?:#|\r?$)|[ \t]*(?:#|\r?$)|%|\.\.\.)", re.MULTILINE)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_STREAM_LIMITS = YamlLimits(size_bytes=8 << 20, values=1_000_000, documents=1_000_000, depth=100, tags=True)
+_STREAM_LIMITS = YamlLimits(size_bytes=8 << 20, values=1_000_000, documents=50_000, depth=100, tags=True)
 
 
 class TextDocument:
@@ -36,6 +36,7 @@ class TextDocument:
         """Build the value of *root*."""
         self._root, self._first_line, self._limits = root, first_line, limits
         self._count = 0
+        self._children: dict[int, dict[str, YamlNode]] = {}
         self.repeated: list[tuple[int, str]] = []
         self.value = self._build(root, 0)
 
@@ -49,11 +50,17 @@ class TextDocument:
         """
         node = self._root
         for part in path:
-            below = _find_value(node, part) if isinstance(part, str) else node.items[part] if node.kind == "list" else None
+            below = self._index(node).get(part) if isinstance(part, str) else node.items[part] if node.kind == "list" else None
             if below is None:
                 break
             node = below
         return self._line(node) + (inner_line if node.block else 0)
+
+    def _index(self, node: YamlNode) -> dict[str, YamlNode]:
+        """Return the values of a mapping, without copies of merged ones."""
+        if id(node) not in self._children:
+            self._children[id(node)] = _list_values(node)
+        return self._children[id(node)]
 
     def _line(self, node: YamlNode) -> int:
         return node.place[0] + self._first_line - 1
@@ -107,7 +114,10 @@ def read_stream(data: bytes, *, file: str, limits: YamlLimits = _STREAM_LIMITS) 
     starts = [found.start() for found in _MARKER.finditer(data)]
     line = 1
     begin = 0
-    for end in [*starts, len(data)]:
+    for number, end in enumerate([*starts, len(data)]):
+        if number > limits.documents:
+            yield UnreadDocument(FileError(file, line, 1, "", f"there are more than {limits.documents:,} documents", "give them in several files"), b"", line)
+            return
         piece = data[begin:end]
         if _CONTENT.search(piece) is not None:
             yield from _read_piece(piece, file=file, first_line=line, limits=limits)
@@ -134,16 +144,16 @@ def _decode(piece: bytes, limits: YamlLimits) -> str:
         raise InvalidYamlError((line, error.start - piece.rfind(b"\n", 0, error.start)), "the file is not UTF-8", "save it as UTF-8") from error
 
 
-def _find_value(node: YamlNode, name: str) -> YamlNode | None:
-    """Return the value of key *name*, None if there is none."""
-    found: YamlNode | None = None
+def _list_values(node: YamlNode) -> dict[str, YamlNode]:
+    """Return the values of a mapping by their keys, merged ones too."""
+    found: dict[str, YamlNode] = {}
     merged: list[YamlNode] = []
     items = iter(node.items if node.kind == "map" else ())
     for key, value in zip(items, items, strict=True):
-        if key.text == name and key.kind == "scalar":
-            found = value
-        elif key.text == "<<" and key.plain:
+        if key.text == "<<" and key.plain:
             merged += value.items if value.kind == "list" else [value]
-    if found is not None:
-        return found
-    return next((inherited for source in merged if (inherited := _find_value(source, name)) is not None), None)
+        else:
+            found[key.text] = value
+    for source in merged:
+        found = {**_list_values(source), **found}
+    return found

@@ -7,6 +7,7 @@ A small reader of our own, since only a few instructions name images: FROM, `COP
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterator
 
 from imgsync.discover.model import Certainty, FoundImage
@@ -93,7 +94,7 @@ class _Stages:
             name, value = found["name"], found["value"]
             if value is not None:
                 try:
-                    known[name] = fill_in(value.strip("\"'"), {**_BUILT_IN, **known})
+                    known[name] = fill_in(value.strip("\"'"), ChainMap(known, _BUILT_IN))
                 except UnknownVariableError:
                     known.pop(name, None)
             elif self._count and name in self._before_from:
@@ -104,7 +105,7 @@ class _Stages:
         line = self._first_line + one.line - 1
         field = f"{one.name} {flag}".strip()
         try:
-            name = fill_in(text, {**_BUILT_IN, **arguments})
+            name = fill_in(text, ChainMap(arguments, _BUILT_IN))
         except UnknownVariableError as error:
             yield FoundImage(text, None, Certainty.UNRESOLVED, self._file, line, field, f"{error} has no default")
             return

@@ -1,5 +1,5 @@
 """
-Find the images in the text of one field, by the name of the field.
+Find the images in the text of a field, by its name.
 
 A field that is named after images holds one; in others a text is searched for names with a registry.
 """
@@ -29,7 +29,7 @@ def may_name_image(text: str, key: str, above: str) -> bool:
 
 
 def read_field(text: str, *, key: str, above: str) -> Found:
-    """Yield the images of *text*, the value of *key* in the mapping *above*."""
+    """Yield the images of *text*, the value of *key*."""
     if key in _PROSE:
         return
     if key in _REFERENCES and is_image_key(above):

@@ -17,10 +17,13 @@ from imgsync.discover.model import Certainty, FoundImage
 from imgsync.discover.names import ImageName, read_name
 
 _DOCKER = "docker://"
-_EXPRESSION = re.compile(r"\$\{\{\s*(?P<body>[^{}]{0,200}?)\s*\}\}")
+_EXPRESSION = re.compile(r"\$\{\{\s{0,20}(?P<body>[^{}]{0,200}?)\s{0,20}\}\}")
 _OF_MATRIX = re.compile(r"matrix\.(?P<name>[A-Za-z0-9_-]+)(?:\.(?P<below>[A-Za-z0-9_.-]+))?", re.ASCII)
 # What GitHub allows.
 _ROWS_LIMIT = 256
+_KEYS_LIMIT = 30
+
+_LONGEST = 1024
 
 Row = Mapping[str, Any]
 
@@ -71,7 +74,7 @@ def _find_in_steps(steps: Any, place: Path, rows: list[Row], document: SourceDoc
 
 def _describe(text: str, path: Path, rows: list[Row], document: SourceDocument, *, file: str) -> Iterator[FoundImage]:
     """Yield the image of *text* for each row of the matrix."""
-    for name in dict.fromkeys(_fill_in(text, row) for row in rows):
+    for name in dict.fromkeys(_fill_in(text, row) for row in rows) if len(text) <= _LONGEST else ():
         if "${{" in name:
             found = ImageName(text, None, Certainty.UNRESOLVED, "an expression that has no value here")
         elif not name.removeprefix(_DOCKER):
@@ -96,14 +99,14 @@ def _list_rows(job: Mapping[str, Any]) -> list[Row]:
     """Return the rows of the job's matrix, one without it."""
     strategy = job.get("strategy")
     matrix = strategy.get("matrix") if isinstance(strategy, dict) else None
-    if not isinstance(matrix, dict):
+    if not isinstance(matrix, dict) or len(matrix) > _KEYS_LIMIT:
         return [{}]
     axes = {key: value for key, value in matrix.items() if isinstance(value, list) and key not in {"include", "exclude"}}
     rows: list[dict[str, Any]] = [dict(zip(axes, values, strict=True)) for values in islice(product(*axes.values()), _ROWS_LIMIT)] if axes else []
     excluded = [one for one in _mappings(matrix.get("exclude")) if one]
     rows = [row for row in rows if not any(all(row.get(key) == value for key, value in one.items()) for one in excluded)]
     added: list[dict[str, Any]] = []
-    for one in _mappings(matrix.get("include"))[:_ROWS_LIMIT]:
+    for one in _mappings(matrix.get("include")):
         fitting = [row for row in rows if all(row.get(key) == value for key, value in one.items() if key in axes)]
         for row in fitting:
             row.update(one)
@@ -113,4 +116,4 @@ def _list_rows(job: Mapping[str, Any]) -> list[Row]:
 
 
 def _mappings(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [one for one in value[:_ROWS_LIMIT] if isinstance(one, dict) and len(one) <= _KEYS_LIMIT] if isinstance(value, list) else []

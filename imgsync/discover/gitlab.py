@@ -6,6 +6,7 @@ Variables have the values that the file gives them, in the job, in what it exten
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from itertools import islice, product
 from typing import Any
@@ -18,7 +19,9 @@ from imgsync.discover.variables import UnknownVariableError, fill_in
 
 _SCRIPTS = frozenset({"script", "before_script", "after_script", "trigger"})
 _ROWS_LIMIT = 200
-_EXTENDS_LIMIT = 11
+_KEYS_LIMIT = 30
+# More than GitLab allows.
+_EXTENDS_LIMIT = 30
 
 Variables = Mapping[str, str]
 
@@ -31,11 +34,55 @@ def is_pipeline(value: Any) -> bool:
 def find_in_pipeline(document: SourceDocument, *, file: str) -> Iterator[FoundImage]:
     """Yield the images of the pipeline in *document*."""
     top = document.value
+    known = _Known(top)
     parts = [((), top)] + [((name,), job) for name, job in top.items() if isinstance(job, dict) and name not in {"variables", "include", "spec"}]
     for place, part in parts:
-        rows = list(_list_rows(part, top)) if place else [_read_variables(top.get("variables"))]
-        for path, text in _list_images(part, place):
+        images = list(_list_images(part, place))
+        rows = list(known.list_rows(part)) if images and place else [known.of_top]
+        for path, text in images:
             yield from dict.fromkeys(_describe(text, path, row, document, file=file) for row in rows)
+
+
+class _Known:
+    """The variables that jobs have from the file."""
+
+    def __init__(self, top: Mapping[str, Any]) -> None:
+        self._top = top
+        self._read: dict[int, dict[str, str]] = {}
+        self.of_top: Variables = self._read_variables(top)
+
+    def list_rows(self, job: Mapping[str, Any]) -> Iterator[Variables]:
+        """Yield the variables of *job*, for each row of its matrix."""
+        inherited = [*self._list_inherited(job), self.of_top]
+        parallel = job.get("parallel")
+        matrix = parallel.get("matrix") if isinstance(parallel, dict) else None
+        entries = [one for one in matrix if isinstance(one, dict) and len(one) <= _KEYS_LIMIT] if isinstance(matrix, list) else []
+        for entry in entries[:_ROWS_LIMIT] or [{}]:
+            axes = {key: [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)] for key, value in entry.items()}
+            for values in islice(product(*axes.values()), _ROWS_LIMIT):
+                yield ChainMap(dict(zip(axes, values, strict=True)), *inherited)  # type: ignore[arg-type]  # only read
+
+    def _list_inherited(self, job: Mapping[str, Any]) -> list[Variables]:
+        """Return the variables of *job* and of what it extends, nearest first."""
+        found: list[Variables] = []
+        seen: set[str] = set()
+        waiting: list[Mapping[str, Any]] = [job]
+        while waiting and len(found) < _EXTENDS_LIMIT:
+            one = waiting.pop(0)
+            found.append(self._read_variables(one))
+            extends = one.get("extends")
+            names = [name for name in (reversed(extends) if isinstance(extends, list) else [extends]) if isinstance(name, str) and name not in seen]
+            seen.update(names)
+            waiting += [below for name in names[:_EXTENDS_LIMIT] if isinstance(below := self._top.get(name), dict)]
+        return found
+
+    def _read_variables(self, part: Mapping[str, Any]) -> dict[str, str]:
+        if id(part) not in self._read:
+            variables = part.get("variables")
+            pairs = variables.items() if isinstance(variables, dict) else ()
+            values = ((name, value.get("value") if isinstance(value, dict) else value) for name, value in pairs)
+            self._read[id(part)] = {name: value for name, value in values if isinstance(value, str)}
+        return self._read[id(part)]
 
 
 def _list_images(part: Mapping[str, Any], place: Path) -> Iterator[tuple[Path, str]]:
@@ -60,32 +107,3 @@ def _describe(text: str, path: Path, variables: Variables, document: SourceDocum
     found = read_name(name)
     reason = "a variable that has no value here" if has_template(name) else found.reason
     return FoundImage(text, found.reference, found.certainty, file, line, field, reason)
-
-
-def _list_rows(job: Mapping[str, Any], top: Mapping[str, Any]) -> Iterator[Variables]:
-    """Yield the variables of *job*, once for each entry of its matrix."""
-    variables = {**_read_variables(top.get("variables")), **_read_inherited(job, top, 0)}
-    parallel = job.get("parallel")
-    matrix = parallel.get("matrix") if isinstance(parallel, dict) else None
-    entries = [one for one in matrix if isinstance(one, dict)] if isinstance(matrix, list) else []
-    for entry in entries or [{}]:
-        axes = {key: [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)] for key, value in entry.items()}
-        for values in islice(product(*axes.values()), _ROWS_LIMIT):
-            yield {**variables, **dict(zip(axes, values, strict=True))}
-
-
-def _read_inherited(job: Mapping[str, Any], top: Mapping[str, Any], depth: int) -> dict[str, str]:
-    """Return the variables of *job* and of what it extends."""
-    found: dict[str, str] = {}
-    extends = job.get("extends")
-    for name in extends if isinstance(extends, list) else [extends]:
-        below = top.get(name) if isinstance(name, str) else None
-        if isinstance(below, dict) and depth < _EXTENDS_LIMIT:
-            found |= _read_inherited(below, top, depth + 1)
-    return found | _read_variables(job.get("variables"))
-
-
-def _read_variables(variables: Any) -> dict[str, str]:
-    pairs = variables.items() if isinstance(variables, dict) else ()
-    values = ((name, value.get("value") if isinstance(value, dict) else value) for name, value in pairs)
-    return {name: value for name, value in values if isinstance(value, str)}

@@ -68,45 +68,51 @@ class _Scanner:
     def read(self) -> Iterator[JsonDocument]:
         # Some programs write one value after the other.
         while (start := self._skip_space()) < len(self._text):
-            if self._text.startswith("{", start) and (items := self._find_items(start)) >= 0:
-                yield from self._read_items(start, items)
+            if self._text.startswith("{", start):
+                yield from self._read_object()
             else:
-                self._at = start
                 yield self._read_value()
 
-    def _read_items(self, start: int, items: int) -> Iterator[JsonDocument]:
-        """Yield each item of a list object, then its rest."""
-        first_line = self._count_line(start)
-        self._at = items + 1
-        while self._peek() not in {"]", ""}:
-            yield self._read_value()
-            if self._peek() != ",":
-                break
-            self._at += 1
-        if self._peek() != "]":
-            raise json.JSONDecodeError("Expecting ',' delimiter", self._text, self._at)
-        before = self._text[start : items + 1]
-        try:
-            rest, end = self._decoder.raw_decode(before + self._text[self._at :])
-        except json.JSONDecodeError as error:
-            raise json.JSONDecodeError(error.msg, self._text, self._at + error.pos - len(before)) from error
-        self._at += end - len(before)
-        yield JsonDocument(rest, text="", start=0, first_line=first_line)
+    def _read_object(self) -> Iterator[JsonDocument]:
+        """Yield the object that begins here, after the items of its list."""
+        start, line = self._at, self._count_line(self._at)
+        members: dict[str, Any] = {}
+        has_items = False
+        self._at += 1
+        while self._peek() != "}":
+            key = self._read_key()
+            if key == _ITEMS and self._peek() == "[":
+                has_items = True
+                members[key] = []
+                yield from self._read_items()
+            else:
+                members[key], self._at = self._decoder.raw_decode(self._text, self._skip_space())
+            self._skip_comma("}")
+        self._at += 1
+        yield JsonDocument(members, text="" if has_items else self._text, start=start, first_line=line)
 
-    def _find_items(self, start: int) -> int:
-        """Return where the list of the key `items` begins, -1 without one."""
-        self._at = start + 1
-        while self._peek() == '"':
-            key, self._at = self._decoder.raw_decode(self._text, self._at)
-            if self._peek() != ":":
-                return -1
+    def _read_items(self) -> Iterator[JsonDocument]:
+        self._at += 1
+        while self._peek() != "]":
+            yield self._read_value()
+            self._skip_comma("]")
+        self._at += 1
+
+    def _read_key(self) -> str:
+        if self._peek() != '"':
+            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", self._text, self._at)
+        key, self._at = self._decoder.raw_decode(self._text, self._at)
+        if self._peek() != ":":
+            raise json.JSONDecodeError("Expecting ':' delimiter", self._text, self._at)
+        self._at += 1
+        self._skip_space()
+        return str(key)
+
+    def _skip_comma(self, closing: str) -> None:
+        if self._peek() == ",":
             self._at += 1
-            if key == _ITEMS:
-                return self._at if self._peek() == "[" else -1
-            _, self._at = self._decoder.raw_decode(self._text, self._skip_space())
-            if self._peek() == ",":
-                self._at += 1
-        return -1
+        elif self._peek() != closing:
+            raise json.JSONDecodeError("Expecting ',' delimiter", self._text, self._at)
 
     def _read_value(self) -> JsonDocument:
         start = self._skip_space()

@@ -37,6 +37,8 @@ _GROUPS_WITHOUT_IMAGES = (
 )
 # YAML or JSON in a text, with a field of an image.
 _DOCUMENT = re.compile(r"^[ \t]{0,80}(?:-[ \t]{1,20})?[\"']?[\w.-]{0,100}image[\w.-]{0,100}[\"']?[ \t]{0,20}:", re.IGNORECASE | re.MULTILINE | re.ASCII)
+# A template within the YAML of a ConfigMap is the third.
+_EMBEDDED_LIMIT = 3
 _ANNOTATIONS = "annotations"
 _OCI = "oci://"
 
@@ -62,8 +64,12 @@ def find_in_value(value: Any, path: Path) -> list[Mention]:
     Raises:
         TooDeepError: It is nested too deep.
     """
+    return _find_in_value(value, path, 0)
+
+
+def _find_in_value(value: Any, path: Path, embedded: int) -> list[Mention]:
     keys = [part for part in path if isinstance(part, str)]
-    walk = _Walk()
+    walk = _Walk(embedded)
     walk.read(value, path, keys[-1] if keys else "", keys[-2] if len(keys) > 1 else "")
     return walk.found
 
@@ -91,7 +97,8 @@ class _Walk:
     Its methods take the nearest key of a value, and the key of the mapping that has it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, embedded: int) -> None:
+        self._embedded = embedded
         self.found: list[Mention] = []
 
     def read(self, value: Any, path: Path, key: str, above: str) -> None:
@@ -118,7 +125,7 @@ class _Walk:
                 self.read(value, (*path, below), below, key)
 
     def _read_parts(self, mapping: Mapping[str, Any], path: Path, key: str) -> frozenset[str]:
-        """Read *mapping* as a container or an image; return the keys that were read."""
+        """Read a container or an image; return the keys it has."""
         if _is_container(mapping, key):
             image = mapping.get("image")
             if isinstance(image, str) and image:
@@ -144,9 +151,9 @@ class _Walk:
             flag = item.lstrip("-") if is_text and item.startswith("-") else ""
 
     def _read_text(self, text: str, path: Path, key: str, above: str) -> None:
-        if "\n" in text and _DOCUMENT.search(text) is not None and (documents := _read_embedded(text)):
+        if "\n" in text and self._embedded < _EMBEDDED_LIMIT and _DOCUMENT.search(text) is not None and (documents := _read_embedded(text)):
             for document in documents:
-                for mention in find_in_value(document.value, path):
+                for mention in _find_in_value(document.value, path, self._embedded + 1):
                     line = document.find_line(mention.path[len(path) :]) + max(0, mention.inner_line)
                     self.found.append(lower(Mention(mention.path, mention.name, line)))
         elif above == _ANNOTATIONS:

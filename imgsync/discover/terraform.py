@@ -19,7 +19,7 @@ from imgsync.text.extras import format_extra_hint
 if TYPE_CHECKING:
     from lark import Tree
 
-_SIZE_LIMIT = 1 << 20
+_SIZE_LIMIT = 256 << 10
 # The library looks for the end of a text block in time that grows with the square of blank lines.
 _BLANK = re.compile(r"\s{500}")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -34,7 +34,7 @@ _NAMED_AS_IMAGES = ("resource.docker_image.", "data.docker_registry_image.")
 def find_in_terraform(data: bytes, *, file: str) -> Iterator[FoundImage | SkippedInput]:
     """Yield the images in *data*, a file of Terraform."""
     if len(data) > _SIZE_LIMIT:
-        yield SkippedInput(file, 0, f"it is larger than {_SIZE_LIMIT >> 20} MiB", "split it")
+        yield SkippedInput(file, 0, f"it is larger than {_SIZE_LIMIT >> 10} KiB", "split it")
         return
     try:
         import hcl2  # noqa: PLC0415 - an extra, needed for these files alone

@@ -86,6 +86,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.row("DISC-08")
 @pytest.mark.parametrize("name", BOMBS)
 def test_hostile_document_is_an_error_of_its_own(name):
     """Within seconds, and the next document is read."""
@@ -110,3 +111,13 @@ def test_document_larger_than_its_limit_is_an_error():
         "UnreadDocument",
         "UnreadDocument",
     ]
+
+
+@pytest.mark.row("DISC-08")
+def test_documents_beyond_the_limit_are_one_error():
+    """Those before it are read."""
+    *good, bad = read("a: b\n---\n" * 9, documents=3)
+
+    assert len(good) == 4
+    assert isinstance(bad, UnreadDocument)
+    assert "more than 3 documents" in bad.error.message

@@ -75,6 +75,7 @@ def test_input_that_cannot_be_read_is_reported_and_the_rest_is_read(tmp_path):
     assert brief(found) == [(NGINX, "sure", 6)]
 
 
+@pytest.mark.row("DISC-10")
 def test_links_are_not_followed_out_of_the_folder(tmp_path):
     """A link within it is read as the file that it names; a folder only once."""
     write(tmp_path, {"outside/secret.yaml": POD, "k8s/a/real.yaml": POD})
