@@ -25,16 +25,18 @@ def render_references_table(images: Sequence[FoundImage], *, layout: Layout = PL
 
 
 def render_coverage_table(coverage: Sequence[Coverage], images: Sequence[FoundImage], *, layout: Layout = PLAIN) -> str:
-    """Return the images of *coverage* that no mirror has, with a summary."""
+    """Return the images that are not surely mirrored, with a summary."""
     places: defaultdict[str, list[FoundImage]] = defaultdict(list)
     for image in images:
         places[str(image.reference)].append(image)
     open_ones = [one for one in coverage if one.covered is not Covered.YES]
-    rows = [_make_coverage_row(one, places[str(one.reference)]) for one in open_ones]
+    # What has no name cannot be compared, and is never covered.
+    nameless = _group([image for image in images if image.reference is None])
+    rows = [*(_make_coverage_row(one, places[str(one.reference)]) for one in open_ones), *map(_make_row, nameless)]
     lines = [*render_rows(rows, layout), ""] if rows else []
     for hint in dict.fromkeys(one.hint for one in open_ones if one.hint):
         lines += wrap_on_terminal(f"hint: {hint}", layout, rest="  ")
-    return "\n".join([*lines, *wrap_on_terminal(format_coverage(coverage), layout, rest="  ")]) + "\n"
+    return "\n".join([*lines, *wrap_on_terminal(format_coverage(coverage, unresolved=len(nameless)), layout, rest="  ")]) + "\n"
 
 
 def format_summary(images: Sequence[FoundImage]) -> str:
@@ -48,13 +50,14 @@ def format_summary(images: Sequence[FoundImage]) -> str:
     return f"{format_count(len(groups), 'image')} in {files}: {counts}."
 
 
-def format_coverage(coverage: Sequence[Coverage]) -> str:
+def format_coverage(coverage: Sequence[Coverage], *, unresolved: int) -> str:
     """Return the result of `--covered-by` in one sentence."""
-    counts = {covered: sum(one.covered is covered for one in coverage) for covered in Covered}
-    if counts[Covered.YES] == len(coverage):
-        return f"{format_count(len(coverage), 'image')}: all covered."
-    rest = ", ".join(f"{counts[covered]} {covered.value}" for covered in Covered if counts[covered])
-    return f"{format_count(len(coverage), 'image')}: {rest}."
+    counts = {covered.value: sum(one.covered is covered for one in coverage) for covered in Covered} | {Certainty.UNRESOLVED.value: unresolved}
+    total = sum(counts.values())
+    if not total:
+        return "No image found."
+    rest = "all covered" if counts[Covered.YES.value] == total else ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{format_count(total, 'image')}: {rest}."
 
 
 def _group(images: Sequence[FoundImage]) -> list[list[FoundImage]]:

@@ -135,11 +135,23 @@ def test_images_that_no_mirror_selects_exit_2(folder):
 
     assert done.code == 2
     assert "x docker.io/library/nginx:1.27" in done.stdout
-    assert "uncovered   no mirror selects its repository; used in k8s/web.yaml:8" in done.stdout
+    assert "uncovered    no mirror selects its repository; used in k8s/web.yaml:8" in done.stdout
     assert "? quay.io/example/tool:v2" in done.stdout
-    assert "undecided   a: `newest` depends on the other tags of the source; used in k8s/web.yaml:6" in done.stdout
+    assert "undecided    a: `newest` depends on the other tags of the source; used in k8s/web.yaml:6" in done.stdout
     assert "hint: --live asks the destinations" in done.stdout
-    assert done.stdout.splitlines()[-1] == "4 images: 2 uncovered, 2 undecided."
+    assert done.stdout.splitlines()[-1] == "5 images: 2 uncovered, 2 undecided, 1 unresolved."
+
+
+def test_image_without_a_name_is_not_called_covered(folder):
+    """It cannot be compared: its place is shown, and --strict fails."""
+    declare(folder, "docker.io/library/nginx")
+    (folder.folder / "one.yaml").write_text("image: nginx:1.27\n---\nimage: '{{ .Values.image }}'\n")
+
+    done, strict = (folder.run("discover", "one.yaml", "--covered-by", "mirrors.d", *more) for more in ((), ("--strict",)))
+
+    assert (done.code, strict.code) == (0, 1)
+    assert "! {{ .Values.image }}   unresolved   one.yaml:3 (image); a template that is not rendered" in done.stdout
+    assert done.stdout.splitlines()[-1] == "2 images: 1 covered, 1 unresolved."
 
 
 def test_uncovered_images_are_annotated(folder):
