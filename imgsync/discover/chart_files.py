@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from imgsync.discover.paths import is_file
 from imgsync.errors import ImgsyncError
 from imgsync.system.dataclass import dataclass
 
@@ -41,12 +42,12 @@ class Chart:
 
 def is_chart(path: str) -> bool:
     """Return whether *path* is a chart, a folder or packed."""
-    return is_packed(path) or Path(path, CHART_FILE).is_file()
+    return is_packed(path) or is_file(Path(path, CHART_FILE))
 
 
 def is_packed(path: str) -> bool:
     """Return whether *path* is a file named as a packed chart."""
-    return path.endswith(_PACKED) and Path(path).is_file()
+    return path.endswith(_PACKED) and is_file(path)
 
 
 def read_chart(path: str, *, root: str) -> Chart:

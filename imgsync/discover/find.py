@@ -13,6 +13,7 @@ from pathlib import Path
 
 from imgsync.discover.documents import SIZE_LIMIT
 from imgsync.discover.model import FoundImage, SkippedInput
+from imgsync.discover.paths import is_folder
 from imgsync.discover.readers import find_in_data, find_in_yaml, is_read_in_folders
 
 Finds = Iterator[FoundImage | SkippedInput]
@@ -43,7 +44,7 @@ def find_images(
     for path in paths:
         if path == STDIN:
             yield from find_in_yaml(b"" if read_stdin is None else read_stdin(), file=STDIN)
-        elif Path(path).is_dir():
+        elif is_folder(path):
             yield from _find_in_folder(path, read_chart, read_kustomization)
         else:
             yield from _find_in_file(path)

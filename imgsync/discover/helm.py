@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import field
 from pathlib import Path
 
+from imgsync.discover.paths import is_file
 from imgsync.discover.run_tool import DEFAULT_LIMITS, ToolError, ToolLimits, clean_stderr, run_tool
 from imgsync.errors import UsageError
 from imgsync.system.dataclass import dataclass
@@ -51,7 +52,7 @@ class HelmOptions:
             UsageError: It cannot: helm would load a URL, or read an option.
         """
         for file in self.values:
-            if not Path(file).is_file():
+            if not is_file(file):
                 raise UsageError(f"the file of values {file} does not exist", hint="--values names a local file, such as values-prod.yaml")
         for setting in self.settings:
             if not setting.partition("=")[0] or "=" not in setting:

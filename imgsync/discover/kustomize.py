@@ -14,6 +14,7 @@ from pathlib import Path
 from imgsync.config.document import Document
 from imgsync.config.document import Path as Place
 from imgsync.config.yaml_reader import parse_documents, read_limited
+from imgsync.discover.paths import is_file, is_folder, is_there
 from imgsync.discover.run_tool import DEFAULT_LIMITS, ToolLimits, run_tool
 from imgsync.errors import FileError
 from imgsync.text.sanitize import sanitize_message
@@ -34,7 +35,7 @@ _DOWNLOAD = "imgsync does not download; save it as a file, or give what `kubectl
 
 def find_kustomization(folder: str) -> str:
     """Return the kustomization file in *folder*, "" if there is none."""
-    return next((file for name in FILES if Path(file := str(Path(folder, name))).is_file()), "")
+    return next((file for name in FILES if is_file(file := str(Path(folder, name)))), "")
 
 
 def render_kustomization(kubectl: str, folder: str, *, limits: ToolLimits = DEFAULT_LIMITS) -> bytes:
@@ -64,7 +65,7 @@ def find_remote(folder: str) -> FileError | None:
         errors += [error for document in documents for error in _check_document(document, current)]
         if errors:
             return errors[0]
-        waiting += [str(Path(current, text)) for one in documents for _, text in _list_paths(one) if Path(current, text).is_dir()]
+        waiting += [str(Path(current, text)) for one in documents for _, text in _list_paths(one) if is_folder(Path(current, text))]
     return None
 
 
@@ -80,7 +81,7 @@ def _read_settings(file: str, folder: str, text: str) -> tuple[list[Document], l
     if "\n" in text:
         return parse_documents(text.encode(), file=file)
     named = Path(folder, text)
-    return _read(str(named)) if named.is_file() else ([], [])
+    return _read(str(named)) if is_file(named) else ([], [])
 
 
 def _check_document(document: Document, folder: str) -> Iterator[FileError]:
@@ -91,7 +92,7 @@ def _check_document(document: Document, folder: str) -> Iterator[FileError]:
         yield document.error(("helmCharts",), "kustomize would download charts", hint=_DOWNLOAD, at_key=True)
     yield from _find_urls(document)
     for place, text in _list_paths(document):
-        if not Path(folder, text).exists():
+        if not is_there(Path(folder, text)):
             yield document.error(place, f"{sanitize_message(text)} is not a local file or folder", hint=_DOWNLOAD)
     for place, text in _list_entries(document, _SETTINGS):
         documents, errors = _read_settings(document.file, folder, text)

@@ -115,3 +115,9 @@ def test_utf_16_of_powershell_is_read(tmp_path):
     (tmp_path / "a.yaml").write_bytes(POD.encode("utf-16"))
 
     assert brief(find_images([str(tmp_path)])) == [(NGINX, "sure", 6)]
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "none.yaml", ""])
+def test_impossible_name_is_reported(name):
+    """Too long for the system, or with a NUL: the others are still read."""
+    assert skipped(find_images([name]))[0].file == name
