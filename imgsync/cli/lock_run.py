@@ -63,7 +63,8 @@ def run_lock(paths: Sequence[str], only: Sequence[str], options: LockOptions, co
         with open_display(session, Work.PLAN, heartbeat_seconds=options.heartbeat) as display:
             context = session.make_context(display.listener, refresh=False, strict=False)
             locks = session.finish(lambda: make_locks(config, context, old, folder=options.folder, update=update))
-        update.check_matched()
+        if not any(lock.errors for lock in locks):
+            update.check_matched()
         changed = _write(locks, is_check=options.check)
         if not options.check:
             _record_held(session, locks)

@@ -54,6 +54,9 @@ def use_lock(result: MirrorPlan, lock: Lock, *, is_frozen: bool) -> None:
     merged = [_merge(one, locked.pop(one.repository.repository, None), differences) for one in result.selected]
     merged += [_merge(replace(one, tags=()), one, differences) for one in locked.values()]
     result.selected = sorted(merged, key=lambda one: one.repository.repository)
+    if result.errors or result.incomplete:
+        # What could not be listed may still be selected.
+        differences.unselected.clear()
     result.notes += differences.describe(result.mirror.name)
 
 

@@ -174,4 +174,5 @@ class _LockMaker:
                 yield LockChange(LockAction.DROP, plan.mirror.name, one.image, one.digest, None, "no longer selected")
         images.update(kept)
         if plan.incomplete and kept:
-            plan.notes.append(f"a listing was incomplete, so {format_count(len(kept), 'locked tag')} that it lacks stay")
+            stay = "stays" if len(kept) == 1 else "stay"
+            plan.notes.append(f"a listing was incomplete, so {format_count(len(kept), 'locked tag')} that it lacks {stay}")

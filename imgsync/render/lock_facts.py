@@ -68,6 +68,8 @@ def list_reasons(change: LockChange, now: str) -> Iterator[str]:
 def _format_verdict(found: LockResult) -> str:
     if found.errors:
         return "Not everything could be locked"
+    if found.counts[LockAction.MISMATCH]:
+        return "Not everything is as at the source"
     if not found.changed:
         return "Up to date"
     files = format_count(len(found.changed), "file")

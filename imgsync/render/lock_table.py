@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from imgsync.oci.spec.reference import split_reference
-from imgsync.plan.lock_changes import LockChange, LockResult, MirrorLock
+from imgsync.plan.lock_changes import LockAction, LockChange, LockResult, MirrorLock
 from imgsync.render.image_name import Name
 from imgsync.render.lock_facts import format_lock_summary, format_size, list_reasons
 from imgsync.render.problems import make_problem, render_problems
-from imgsync.render.reasons import join_why, render_note
+from imgsync.render.reasons import find_shared, join_why, render_note, render_shared
 from imgsync.render.rows import Row, render_rows
 from imgsync.text.layout import PLAIN, Layout, fit, wrap_on_terminal
 from imgsync.text.sanitize import sanitize_short
@@ -32,14 +32,19 @@ def _render_lines(found: LockResult, layout: Layout) -> Iterator[str]:
 
 def _render_mirror(lock: MirrorLock, now: str, layout: Layout) -> Iterator[str]:
     yield from fit([sanitize_short(lock.mirror), sanitize_short(lock.file)], layout.width)
-    yield from render_rows([_make_row(change, now) for change in lock.changes], layout)
+    rows: list[Row] = []
+    for action in LockAction:
+        reasons = {change.image: "; ".join(list_reasons(change, now)) for change in lock.changes if change.action is action}
+        shared = find_shared(reasons.values())
+        yield from render_shared(f"{len(reasons)} {action.value}", shared, layout)
+        rows += (_make_row(change, reasons[change.image], shared) for change in lock.changes if change.action is action)
+    yield from render_rows(rows, layout)
     for note in lock.notes:
         yield from render_note("note", sanitize_short(note), layout)
     yield from render_problems([make_problem(error) for error in lock.errors], layout)
 
 
-def _make_row(change: LockChange, now: str) -> Row:
+def _make_row(change: LockChange, reason: str, shared: Collection[str]) -> Row:
     repository, tag = split_reference(change.image)
     name = Name(sanitize_short(repository), sanitize_short(tag))
-    why = join_why("; ".join(list_reasons(change, now)), without=())
-    return Row(change.action.glyph, name, change.action.value, format_size(change), why)
+    return Row(change.action.glyph, name, change.action.value, format_size(change), join_why(reason, without=shared))

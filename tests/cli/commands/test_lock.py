@@ -17,7 +17,7 @@ from tests.support.gcr_listing import GcrListing
 from tests.support.images import image
 from tests.support.locks import digest, read_images
 from tests.support.signing import sig_tag, signature_image, signer, simple
-from tests.switches import status
+from tests.switches import Respond, status
 
 
 @pytest.fixture
@@ -262,6 +262,25 @@ def test_mirror_with_an_error_keeps_its_lock(lab):
     assert "0 tags are selected, fewer than at_least: 1" in few.json["errors"][0]["message"]
 
     assert lock_bytes(lab) == before
+
+
+@pytest.mark.row("LOCK-06")
+def test_incomplete_listing_drops_nothing(lab, locked):
+    """Nor is a locked tag that it lacks called unselected with `--locked`."""
+    for tag in ("1", "2"):
+        lab.push("app", tag, image(tag))
+    lab.declare("app")
+    lab.run("lock")
+    before = locked()
+    lab.push("app", "3", image(3))
+    lab.source.add(Respond(200, b'{"name": "x", "tags": ["1", "3", "not/a/tag"]}'), target="/tags/list")
+
+    planned, ran = lab.run("plan", "--locked", "-o", "json"), lab.run("lock", "-o", "json")
+
+    assert (ran.code, rows(ran)) == (0, {"app:3": "add"})
+    assert locked().items() > before.items()
+    assert ran.json["files"][0]["notes"] == ["a listing was incomplete, so 1 locked tag that it lacks stays"]
+    assert not any("no longer selected" in note for note in planned.json["mirrors"][0]["notes"])
 
 
 def test_locked_tag_that_is_gone_keeps_its_digest(lab, locked):
