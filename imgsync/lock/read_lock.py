@@ -146,8 +146,9 @@ class _Reader:
             self.add_error(number, "an image before the line `images:`", _AGAIN.format(self._mirror))
             return
         repository, rest = split_reference(text)
-        tag, _, digest = rest.removeprefix(":").partition("@")
-        problem, hint = _find_problem(text, repository, tag, digest)
+        mark, _, digest = rest.partition("@")
+        tag = mark.removeprefix(":")
+        problem, hint = _find_problem(text, repository, mark, digest)
         if problem:
             self.add_error(number, problem, hint)
         else:
@@ -183,13 +184,13 @@ class _Reader:
                 return
 
 
-def _find_problem(text: str, repository: str, tag: str, digest: str) -> tuple[str, str]:
+def _find_problem(text: str, repository: str, mark: str, digest: str) -> tuple[str, str]:
     """Return what is wrong with a reference, and a hint, or ""."""
     if not digest:
         return f"{text[:_SHOWN]!r} has no digest", "write REPOSITORY:TAG@sha256:…, or remove the line and run `imgsync lock`"
     if not is_digest(digest):
         return f"{digest[:_SHOWN]!r} is not a digest", "write sha256: and 64 lower-case hex digits"
-    if (tag and not is_tag(tag)) or not _is_whole_name(repository):
+    if (mark and not is_tag(mark.removeprefix(":"))) or not _is_whole_name(repository):
         return f"{text[:_SHOWN]!r} is not an image with its registry", _suggest(text)
     return "", ""
 

@@ -65,6 +65,8 @@ def test_lines_may_be_in_any_order_with_comments_between():
         (f"  - image: alpine:3.22@{ONE}", "is not an image with its registry (write docker.io/library/alpine:3.22@"),
         (f"  - image: docker.io/library/../x:1@{ONE}", "is not an image with its registry"),
         (f"  - image: docker.io/library/alpine:-x@{ONE}", "is not an image with its registry"),
+        (f"  - image: docker.io/library/alpine:@{ONE}", "is not an image with its registry"),
+        (f"  - image: {ALPINE}@{ONE}@{ONE}", "is not a digest"),
         (f"  - image: {ALPINE}@{ONE} # moved", "not a line of a lock"),
         (f'  - image: "{ALPINE}@{ONE}', "not a line of a lock"),
         (f"  - image: &x {ALPINE}@{ONE}", "not a line of a lock"),
