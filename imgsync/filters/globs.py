@@ -82,6 +82,11 @@ def compile_glob(text: str) -> Glob:
     return Glob(text)
 
 
+def translate_glob(text: str) -> str:
+    """Return the valid glob *text* as an RE2 pattern."""
+    return _translate(text)
+
+
 def check_tag_glob(text: str) -> None:
     """
     Check that *text* is a glob that some tag matches.

@@ -56,3 +56,9 @@ def list_needs(destinations: Iterable[str], registries: RegistriesConfig, *, ca:
                 f"{registry} has a login in registries.yaml, which is never written: if reading needs one, give nodes a login that can only read ({login})"
             )
     return tuple(found)
+
+
+def list_insecure(destinations: Iterable[str], registries: RegistriesConfig, *, where: str) -> tuple[str, ...]:
+    """Return what a node needs for plain http or unchecked certificates."""
+    insecure = [name for name in dict.fromkeys(destinations) if find_access(name, registries).is_insecure]
+    return (f"{', '.join(insecure)}: registries.yaml says plain http or no check of certificates, so say it to nodes too: {where}",) if insecure else ()

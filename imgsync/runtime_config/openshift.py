@@ -12,11 +12,12 @@ from typing import Any
 from imgsync.config.model import Config
 from imgsync.runtime_config.model import Findings, RuntimeConfig, RuntimeOptions, describe_mirrors
 from imgsync.runtime_config.namespaces import Namespace, check_blocked, find_namespaces
-from imgsync.runtime_config.needs import find_access, list_needs
+from imgsync.runtime_config.needs import list_insecure, list_needs
 from imgsync.runtime_config.routes import Route
 from imgsync.runtime_config.yaml_text import write_yaml
 
 _CA = "a ConfigMap, named in `additionalTrustedCA` of image.config.openshift.io/cluster, under the key {registry} with `..` for `:`"
+_INSECURE = "`registrySources.insecureRegistries` of image.config.openshift.io/cluster"
 _LOGIN = "the cluster's global pull secret"
 
 
@@ -42,9 +43,4 @@ def _make_set(kind: str, setting: str, entries: Sequence[dict[str, Any]]) -> dic
 
 def _list_needs(namespaces: Sequence[Namespace], config: Config) -> tuple[str, ...]:
     destinations = list(dict.fromkeys(location.registry for one in namespaces for location in one.locations))
-    insecure = [name for name in destinations if find_access(name, config.registries).is_insecure]
-    needs = list_needs(destinations, config.registries, ca=_CA, login=_LOGIN)
-    if not insecure:
-        return needs
-    where = "`registrySources.insecureRegistries` of image.config.openshift.io/cluster"
-    return (*needs, f"{', '.join(insecure)}: registries.yaml says plain http or no check of certificates, so add it to {where}")
+    return (*list_needs(destinations, config.registries, ca=_CA, login=_LOGIN), *list_insecure(destinations, config.registries, where=_INSECURE))

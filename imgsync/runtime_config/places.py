@@ -7,6 +7,7 @@ The template is filled with placeholders, so that the result holds for every pat
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from imgsync.config.model import Destination
 from imgsync.config.templates import expand_repository, fill_repository
@@ -15,7 +16,7 @@ from imgsync.system.dataclass import dataclass
 # `{flat}` needs a rewrite for each number of path components. Deeper paths are rare.
 MAX_DEPTH = 8
 # Placeholders for components: characters that no name has.
-_COMPONENTS = tuple(map(chr, range(1, MAX_DEPTH + 1)))
+COMPONENTS = tuple(map(chr, range(1, MAX_DEPTH + 1)))
 _ONE = "([^/]+)"
 _MANY = "(.+)"
 _UNRENAMED = "{tag}"
@@ -74,13 +75,22 @@ class Place:
     Where the repositories of a scope are at one destination.
 
     `prefix` replaces the path of the scope; None if the path changes otherwise. `rewrites` exclude each other and cover every path of
-    the scope, up to `MAX_DEPTH` components below its namespace unless `is_complete`.
+    the scope, up to `MAX_DEPTH` components below its namespace unless `is_complete`. `texts` are the paths of repositories one, two … components
+    below the namespace, with a placeholder for each component.
     """
 
     destination: Destination
     prefix: str | None
     rewrites: tuple[Rewrite, ...]
+    texts: tuple[str, ...]
     is_complete: bool = True
+
+    @property
+    def is_flat(self) -> bool:
+        """Return whether the path uses the source path joined by `_` alone."""
+        return len(self.texts) > 1 and all(
+            text == self.texts[0].replace(COMPONENTS[0], "_".join(COMPONENTS[:depth])) for depth, text in enumerate(self.texts, 1)
+        )
 
     @property
     def registry(self) -> str:
@@ -102,56 +112,56 @@ def find_place(scope: Scope, destination: Destination) -> Place:
     """
     if scope.is_exact:
         path = expand_repository(destination, scope.path, relative=scope.path, registry=scope.registry)
-        return Place(destination, path, (Rewrite(f"^{_escape(scope.path)}$", path),))
+        return Place(destination, path, (Rewrite(f"^{escape_path(scope.path)}$", path),), (path,))
     expand_repository(destination, _join(scope.path, "x"), relative="x", registry=scope.registry)
-    texts = [_fill(scope, destination, depth) for depth in range(1, MAX_DEPTH + 1)]
+    texts = tuple(_fill(scope, destination, depth) for depth in range(1, MAX_DEPTH + 1))
     prefix = _find_prefix(texts)
     if prefix is not None:
-        return Place(destination, prefix, (Rewrite(f"^{_escape(_join(scope.path, ''))}{_MANY}$", _join(prefix, "${1}")),))
+        return Place(destination, prefix, (Rewrite(f"^{escape_path(_join(scope.path, ''))}{_MANY}$", _join(prefix, "${1}")),), texts)
     if _is_uniform(texts):
         # One component, or several before the last.
         shapes: tuple[tuple[str, ...], ...] = ((_ONE,), (_MANY, _ONE))
-        return Place(destination, None, tuple(_make_rewrite(scope, shape, text) for shape, text in zip(shapes, texts, strict=False) if text))
+        return Place(destination, None, tuple(_make_rewrite(scope, shape, text) for shape, text in zip(shapes, texts, strict=False) if text), texts)
     shapes = tuple((_ONE,) * depth for depth in range(1, MAX_DEPTH + 1))
     rewrites = tuple(_make_rewrite(scope, shape, text) for shape, text in zip(shapes, texts, strict=True) if text)
-    return Place(destination, None, rewrites, is_complete=False)
+    return Place(destination, None, rewrites, texts, is_complete=False)
 
 
 def _fill(scope: Scope, destination: Destination, depth: int) -> str:
     """Return the path of a repository *depth* components below the scope."""
-    relative = "/".join(_COMPONENTS[:depth])
+    relative = "/".join(COMPONENTS[:depth])
     return fill_repository(destination, _join(scope.path, relative), relative=relative, registry=scope.registry)
 
 
-def _find_prefix(texts: list[str]) -> str | None:
+def _find_prefix(texts: Sequence[str]) -> str | None:
     """Return what all paths begin with, None if more than that changes."""
-    first = texts[0].removesuffix(_COMPONENTS[0])
+    first = texts[0].removesuffix(COMPONENTS[0])
     prefix = first.removesuffix("/")
     if texts[0] == first or (first and prefix == first):
         return None
-    return prefix if all(text == _join(prefix, "/".join(_COMPONENTS[:depth])) for depth, text in enumerate(texts, 1)) else None
+    return prefix if all(text == _join(prefix, "/".join(COMPONENTS[:depth])) for depth, text in enumerate(texts, 1)) else None
 
 
-def _is_uniform(texts: list[str]) -> bool:
+def _is_uniform(texts: Sequence[str]) -> bool:
     """Return whether all depths beyond one follow the same rule."""
     return all(text == texts[1].translate(_spread(depth)) for depth, text in enumerate(texts, 1) if depth > 1)
 
 
 def _spread(depth: int) -> dict[int, str]:
     """Return what turns two placeholders into *depth* of them."""
-    return {ord(_COMPONENTS[0]): "/".join(_COMPONENTS[: depth - 1]), ord(_COMPONENTS[1]): _COMPONENTS[depth - 1]}
+    return {ord(COMPONENTS[0]): "/".join(COMPONENTS[: depth - 1]), ord(COMPONENTS[1]): COMPONENTS[depth - 1]}
 
 
 def _make_rewrite(scope: Scope, shape: tuple[str, ...], text: str) -> Rewrite:
-    groups = {ord(component): f"${{{number}}}" for number, component in enumerate(_COMPONENTS, 1)}
-    return Rewrite(f"^{_escape(_join(scope.path, ''))}{'/'.join(shape)}$", text.translate(groups))
+    groups = {ord(component): f"${{{number}}}" for number, component in enumerate(COMPONENTS, 1)}
+    return Rewrite(f"^{escape_path(_join(scope.path, ''))}{'/'.join(shape)}$", text.translate(groups))
 
 
 def _join(path: str, rest: str) -> str:
     return f"{path}/{rest}" if path else rest
 
 
-def _escape(path: str) -> str:
-    """Return *path* as a regular expression: only dots are special in it."""
+def escape_path(path: str) -> str:
+    """Return *path* as a regular expression."""
     # Not with a backslash: k3s writes patterns into TOML without escaping them.
     return path.replace(".", "[.]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import UsageError
@@ -11,6 +12,7 @@ from imgsync.runtime_config.buildkit import write_buildkit
 from imgsync.runtime_config.containerd import write_containerd
 from imgsync.runtime_config.docker import write_docker
 from imgsync.runtime_config.k3s import write_k3s
+from imgsync.runtime_config.kyverno import write_kyverno
 from imgsync.runtime_config.model import Findings, RuntimeConfig, RuntimeOptions
 from imgsync.runtime_config.openshift import write_openshift
 from imgsync.runtime_config.podman import write_podman
@@ -28,6 +30,7 @@ class Runtime:
     write: Write
     has_digest_only: bool = True
     has_no_fallback: bool = True
+    has_fallback: bool = True
 
 
 RUNTIMES: Mapping[str, Runtime] = {
@@ -38,6 +41,7 @@ RUNTIMES: Mapping[str, Runtime] = {
     "openshift": Runtime(write_openshift),
     "docker": Runtime(write_docker, has_digest_only=False, has_no_fallback=False),
     "buildkit": Runtime(write_buildkit, has_digest_only=False, has_no_fallback=False),
+    "kyverno": Runtime(write_kyverno, has_fallback=False),
 }
 
 
@@ -65,6 +69,7 @@ def _list_able(ability: str) -> str:
 def build_runtime_config(runtime: str, config: Config, options: RuntimeOptions) -> RuntimeConfig:
     """Return what a node with *runtime* needs to use the mirrors."""
     findings = Findings()
+    options = replace(options, has_fallback=options.has_fallback and RUNTIMES[runtime].has_fallback)
     routes = trace_routes(config, findings)
     for mirror in {route.mirror.name: route.mirror for route in routes}.values():
         _warn_of_options(mirror, findings, options)
@@ -76,9 +81,8 @@ def _warn_of_options(mirror: Mirror, findings: Findings, options: RuntimeOptions
         message = "an index with other platforms too gets a new digest, so the mirror does not have the one of the source"
         findings.add_warning(mirror, message, "leave out --digest-only, or `platforms`")
     if not options.has_fallback and _selects_part(mirror):
-        findings.add_warning(
-            mirror, "it selects some tags or repositories, and --no-fallback makes all others impossible to pull", "select all that nodes pull"
-        )
+        message = "only some tags or repositories are selected, and without the source nodes cannot pull the others"
+        findings.add_warning(mirror, message, "select all that nodes pull")
 
 
 def _selects_part(mirror: Mirror) -> bool:

@@ -24,6 +24,13 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 def write_yaml(documents: Iterable[Mapping[str, Any]], *comments: str) -> str:
     """Return *documents* as YAML, below *comments*."""
     texts = (yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=_WIDTH, default_flow_style=False) for document in documents)

@@ -7,6 +7,7 @@ runtime asks for, in order; `UPSTREAM` at the end where it may ask the source.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import tomllib
@@ -16,6 +17,8 @@ from urllib.parse import urlsplit
 
 import re2
 import yaml
+
+from tests.support.cel import evaluate
 
 UPSTREAM = "upstream"
 # From the CustomResourceDefinition of ImageDigestMirrorSet: a host, and a path.
@@ -154,9 +157,54 @@ def ask_as_buildkit(files: Mapping[str, str], registry: str, path: str, name: st
     return [*(f"{mirror}/{path}{name}" for mirror in document["registry"].get(registry, {}).get("mirrors", ())), UPSTREAM]
 
 
+def ask_as_kyverno(files: Mapping[str, str], registry: str, path: str, name: str) -> list[str]:
+    """Evaluate the policy for a pod with the image in every place that has one, also by its short names."""
+    (policy,) = load_yaml(files, "kyverno.yaml")
+    assert set(policy) == {"apiVersion", "kind", "metadata", "spec"}
+    assert (policy["apiVersion"], policy["kind"]) == ("policies.kyverno.io/v1", "MutatingPolicy")
+    assert set(policy["spec"]) == {"matchConstraints", "mutations"}
+    (mutation,) = policy["spec"]["mutations"]
+    assert mutation["patchType"] == "ApplyConfiguration"
+    asked = set()
+    for image in list_short_names(registry, path, name):
+        renamed = rename_images(mutation["applyConfiguration"]["expression"], image)
+        asked.add(UPSTREAM if renamed == image else renamed)
+    assert all(rename_images(mutation["applyConfiguration"]["expression"], one) == one for one in asked - {UPSTREAM})
+    assert len(asked) == 1, asked
+    return list(asked)
+
+
+def list_short_names(registry: str, path: str, name: str) -> list[str]:
+    """Return all names of an image that mean the same."""
+    whole = [f"{registry}/{path}{name}"]
+    if registry == "docker.io":
+        whole += [f"{path}{name}", f"index.docker.io/{path}{name}"] if "." not in path.partition("/")[0] and "/" in path else []
+        official = path.removeprefix("library/")
+        whole += [f"{official}{name}", f"docker.io/{official}{name}"] if path == f"library/{official}" and "/" not in official else []
+    return whole
+
+
+def rename_images(expression: str, image: str) -> str:
+    """Return the new name of *image*, which must be the same in each kind of container and volume."""
+    kinds = ("containers", "initContainers", "ephemeralContainers")
+    spec = {kind: [{"name": "app", "image": image}] for kind in kinds}
+    spec |= {"volumes": [{"name": "data", "emptyDir": {}}, {"name": "image", "image": {"reference": image}}]}
+    found = evaluate(expression, object={"spec": spec})["spec"]
+    assert set(found) == {*kinds, "volumes"}
+    names = {*(found[kind][0]["image"] for kind in kinds), *(volume["image"]["reference"] for volume in found["volumes"])}
+    assert [volume["name"] for volume in found["volumes"]] == ["image"]
+    assert len(names) == 1, names
+    return names.pop()
+
+
 def load_yaml(files: Mapping[str, str], name: str) -> list[Any]:
     """Return the documents of a file."""
-    return list(yaml.safe_load_all(files[name]))
+    return _load(files[name])
+
+
+@functools.lru_cache(maxsize=16)
+def _load(text: str) -> list[Any]:
+    return list(yaml.safe_load_all(text))
 
 
 def replace_all_go(pattern: str, replacement: str, text: str) -> str:
@@ -176,4 +224,5 @@ ASK = {
     "openshift": ask_as_openshift,
     "docker": ask_as_docker,
     "buildkit": ask_as_buildkit,
+    "kyverno": ask_as_kyverno,
 }

@@ -9,7 +9,7 @@ import click
 from imgsync.cli.options import complete_by, config_options, ignored_run_options, option, paths_argument
 from imgsync.cli.output import get_redaction, print_line, print_note
 
-_RUNTIMES = ("containerd", "podman", "k3s", "talos", "openshift", "docker", "buildkit")
+_RUNTIMES = ("containerd", "podman", "k3s", "talos", "openshift", "docker", "buildkit", "kyverno")
 
 
 @click.command("runtime-config")
@@ -32,7 +32,7 @@ def command(runtime: str, paths: tuple[str, ...], registries: str | None, only: 
     """
     Write what nodes need to pull from the mirror.
 
-    RUNTIME is containerd, podman, k3s, talos, openshift, docker or buildkit. The declarations say where each image is at its destinations.
+    RUNTIME is containerd, podman, k3s, talos, openshift, docker, buildkit or kyverno. The declarations say where each image is at its destinations.
     What RUNTIME cannot express is an error with its file and line: nothing is written, exit code 1. --only leaves out such a mirror. No login is
     ever written. Uses no network.
     """
