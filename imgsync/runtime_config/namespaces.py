@@ -63,6 +63,7 @@ def find_namespaces(routes: Sequence[Route], findings: Findings, *, runtime: str
     namespaces = tuple(one for one in found.values() if one.locations and not _is_implied(one, found))
     areas = [Area(str(one.scope), str(location), location.mirrors[0]) for one in namespaces for location in one.locations]
     warn_of_mixed_sources(areas, findings)
+    _check_ports(namespaces, findings, runtime)
     return namespaces
 
 
@@ -76,6 +77,17 @@ def check_blocked(namespaces: Sequence[Namespace], findings: Findings) -> None:
             if found is not None:
                 message = f"{namespace.scope} is at {location}, and --no-fallback blocks {found}, which is the source of another image"
                 findings.add_error(location.mirrors[0], message, "leave out --no-fallback, or mirror to another registry")
+
+
+def _check_ports(namespaces: Sequence[Namespace], findings: Findings, runtime: str) -> None:
+    """Add an error where the prefix of a registry matches a location."""
+    # The prefix `r.example` also matches `r.example:5000/app`, whose name is then rewritten to an invalid one, or blocked.
+    whole = {namespace.scope.registry for namespace in namespaces if not namespace.scope.path}
+    for location in dict.fromkeys(location for namespace in namespaces for location in namespace.locations):
+        host, colon, _ = location.registry.rpartition(":")
+        if colon and host in whole:
+            message = f"{runtime} also uses the settings of {host} for {location.registry}, where the images are"
+            findings.add_error(location.mirrors[0], message, f"name the namespaces of {host} instead of the whole registry, or mirror to another host")
 
 
 def _find_locations(route: Route, refusals: Refusals, runtime: str) -> tuple[Location, ...]:
