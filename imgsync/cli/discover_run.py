@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from imgsync.cli.ci_log import write_annotations
 from imgsync.cli.options import CommonOptions, parse_common_options
 from imgsync.cli.output import choose_layout, get_redaction, print_json, print_note, print_table, print_text, write_wrapped
-from imgsync.discover.chart_files import is_packed
 from imgsync.discover.charts import find_in_chart
 from imgsync.discover.documents import SIZE_LIMIT
 from imgsync.discover.find import find_images
@@ -81,8 +80,6 @@ def _find_in_path(path: str, helm: HelmOptions) -> Iterator[FoundImage | Skipped
     def read_chart(chart: str) -> Iterator[FoundImage | SkippedInput]:
         return find_in_chart(chart, helm, root=path, program_path=program_path)
 
-    if is_packed(path):
-        return read_chart(path)
     return find_images(
         [path],
         read_stdin=lambda: sys.stdin.buffer.read(SIZE_LIMIT + 1),

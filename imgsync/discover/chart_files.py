@@ -19,7 +19,8 @@ _FILE_BYTES = 1 << 20
 # Helm's own limits are of this size.
 _ARCHIVE_BYTES = 128 << 20
 _ENTRIES = 20_000
-_PACKED = (".tgz", ".tar.gz")
+PACKED = (".tgz", ".tar.gz")
+_DAMAGE = (OSError, EOFError, tarfile.TarError, zlib.error)
 
 
 class ChartError(ImgsyncError):
@@ -40,14 +41,17 @@ class Chart:
     files: dict[str, bytes]
 
 
-def is_chart(path: str) -> bool:
-    """Return whether *path* is a chart, a folder or packed."""
-    return is_packed(path) or is_file(Path(path, CHART_FILE))
-
-
 def is_packed(path: str) -> bool:
     """Return whether *path* is a file named as a packed chart."""
-    return path.endswith(_PACKED) and is_file(path)
+    return path.endswith(PACKED) and is_file(path)
+
+
+def has_chart(path: str) -> bool:
+    """Return whether the archive *path* is a packed chart."""
+    try:
+        return any(name == CHART_FILE for name, _ in _read_packed(path))
+    except (*_DAMAGE, ChartError):
+        return False
 
 
 def read_chart(path: str, *, root: str) -> Chart:
@@ -63,7 +67,7 @@ def read_chart(path: str, *, root: str) -> Chart:
     """
     try:
         files = dict(_read_packed(path) if is_packed(path) else _read_folder(path, root))
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+    except _DAMAGE as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is damaged, or not a packed chart"
         raise ChartError(f"the chart cannot be read: {reason}") from error
     if CHART_FILE not in files:

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from imgsync.discover.chart_files import PACKED, has_chart, is_packed
 from imgsync.discover.documents import SIZE_LIMIT
 from imgsync.discover.model import FoundImage, SkippedInput
 from imgsync.discover.paths import is_folder
@@ -21,6 +22,7 @@ ReadFolder = Callable[[str], Finds]
 """Reads a folder that a program has to render; its path is given as the user wrote it."""
 
 STDIN = "-"
+_CHART_MESSAGE = "a chart has to be rendered"
 _CHARTS = frozenset({"Chart.yaml"})
 _KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 _KEPT_HIDDEN = frozenset({".github", ".gitlab", ".gitlab-ci", ".gitlab-ci.yml", ".gitlab-ci.yaml"})
@@ -38,7 +40,7 @@ def find_images(
     Args:
         paths: Files and folders; "-" is standard input.
         read_stdin: Returns standard input, up to one byte more than SIZE_LIMIT.
-        read_chart: Reads a folder with Chart.yaml. Without it, such a folder is a SkippedInput.
+        read_chart: Reads a folder with Chart.yaml, or a packed chart. Without it, each is a SkippedInput.
         read_kustomization: The same for a folder with a kustomization.
     """
     for path in paths:
@@ -46,6 +48,8 @@ def find_images(
             yield from find_in_yaml(b"" if read_stdin is None else read_stdin(), file=STDIN)
         elif is_folder(path):
             yield from _find_in_folder(path, read_chart, read_kustomization)
+        elif is_packed(path):
+            yield from _render(path, read_chart, _CHART_MESSAGE)
         else:
             yield from _find_in_file(path)
 
@@ -56,15 +60,15 @@ def _find_in_folder(folder: str, read_chart: ReadFolder | None, read_kustomizati
         names = frozenset(files)
         if names & _CHARTS:
             folders.clear()
-            yield from _render(place, read_chart, "a chart has to be rendered")
+            yield from _render(place, read_chart, _CHART_MESSAGE)
         elif names & _KUSTOMIZATIONS:
             folders.clear()
             yield from _render(place, read_kustomization, "a kustomization has to be rendered")
         else:
             folders[:] = sorted(name for name in folders if _is_visible(name) and name not in _LEFT_OUT)
             for name in sorted(files):
-                if _is_visible(name) and is_read_in_folders(name):
-                    yield from _find_in_member(str(Path(place, name)), folder)
+                if _is_visible(name) and (is_read_in_folders(name) or name.endswith(PACKED)):
+                    yield from _find_in_member(str(Path(place, name)), folder, read_chart)
         yield from (_describe_failure(error, str(error.filename)) for error in failed)
         failed.clear()
     yield from (_describe_failure(error, str(error.filename)) for error in failed)
@@ -81,10 +85,13 @@ def _render(folder: str, read: ReadFolder | None, message: str) -> Finds:
         yield from read(folder)
 
 
-def _find_in_member(file: str, folder: str) -> Finds:
+def _find_in_member(file: str, folder: str, read_chart: ReadFolder | None) -> Finds:
     """Yield the images of a file, unless it links elsewhere."""
     if Path(file).is_symlink() and not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder)):
         yield SkippedInput(file, 0, "the link leads out of the folder", "give the file that it names, too")
+    elif is_packed(file):
+        # An archive that is not a chart is like any other file that no reader knows.
+        yield from _render(file, read_chart, _CHART_MESSAGE) if has_chart(file) else ()
     elif _is_regular(file):
         yield from _find_in_file(file)
 

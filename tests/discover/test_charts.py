@@ -11,6 +11,7 @@ import pytest
 
 from imgsync.discover import chart_files
 from imgsync.discover.charts import find_in_chart
+from imgsync.discover.find import find_images
 from imgsync.discover.helm import HelmOptions
 from imgsync.discover.model import FoundImage, SkippedInput
 from imgsync.discover.run_tool import ToolLimits
@@ -100,6 +101,9 @@ def test_packed_chart_is_like_its_folder(tmp_path):
     found = find(packed)
 
     assert not chart.exists()
+    (tmp_path / "other.tgz").write_bytes(b"")
+    in_folder = list(find_images([str(tmp_path)], read_chart=lambda path: iter(find(path))))
+    assert in_folder == found == list(find_images([str(packed)], read_chart=lambda path: iter(find(path))))
     assert [one for one in found if isinstance(one, SkippedInput)] == []
     assert {str(one.reference) for one in found} == IMAGES["monitoring"]
     assert {one.file for one in found} >= {f"{packed}/Chart.yaml", f"{packed}/charts/node-exporter/templates/daemonset.yaml"}
