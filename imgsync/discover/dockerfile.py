@@ -11,7 +11,7 @@ from collections import ChainMap
 from collections.abc import Iterator
 
 from imgsync.discover.model import Certainty, FoundImage
-from imgsync.discover.names import read_name
+from imgsync.discover.names import read_name, shorten_name
 from imgsync.discover.variables import UnknownVariableError, fill_in
 from imgsync.system.dataclass import dataclass
 
@@ -107,7 +107,7 @@ class _Stages:
         try:
             name = fill_in(text, ChainMap(arguments, _BUILT_IN))
         except UnknownVariableError as error:
-            yield FoundImage(text, None, Certainty.UNRESOLVED, self._file, line, field, f"{error} has no default")
+            yield FoundImage(shorten_name(text), None, Certainty.UNRESOLVED, self._file, line, field, f"{error} has no default")
             return
         is_stage = name.lower() in self._stages or (bool(flag) and name.isdigit())
         if not is_stage and name and name != "scratch":
@@ -116,7 +116,7 @@ class _Stages:
 
 def _describe(text: str, name: str, *, file: str, line: int, field: str) -> FoundImage:
     found = read_name(name)
-    return FoundImage(text if len(text) <= len(found.text) else found.text, found.reference, found.certainty, file, line, field, found.reason)
+    return FoundImage(shorten_name(text), found.reference, found.certainty, file, line, field, found.reason)
 
 
 def _read_directives(lines: list[str]) -> dict[str, tuple[str, int]]:

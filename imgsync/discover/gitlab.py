@@ -14,7 +14,7 @@ from typing import Any
 from imgsync.config.document import Path, format_path
 from imgsync.discover.documents import SourceDocument
 from imgsync.discover.model import Certainty, FoundImage
-from imgsync.discover.names import has_template, read_name
+from imgsync.discover.names import has_template, read_name, shorten_name
 from imgsync.discover.variables import UnknownVariableError, fill_in
 
 _SCRIPTS = frozenset({"script", "before_script", "after_script", "trigger"})
@@ -99,11 +99,11 @@ def _list_images(part: Mapping[str, Any], place: Path) -> Iterator[tuple[Path, s
 def _describe(text: str, path: Path, variables: Variables, document: SourceDocument, *, file: str) -> FoundImage:
     line, field = document.find_line(path), format_path(path)
     if "$[[" in text:
-        return FoundImage(text, None, Certainty.UNRESOLVED, file, line, field, "an input that is not filled in")
+        return FoundImage(shorten_name(text), None, Certainty.UNRESOLVED, file, line, field, "an input that is not filled in")
     try:
         name = fill_in(text, variables)
     except UnknownVariableError as error:
-        return FoundImage(text, None, Certainty.UNRESOLVED, file, line, field, f"{error} has no value in this file")
+        return FoundImage(shorten_name(text), None, Certainty.UNRESOLVED, file, line, field, f"{error} has no value in this file")
     found = read_name(name)
     reason = "a variable that has no value here" if has_template(name) else found.reason
-    return FoundImage(text, found.reference, found.certainty, file, line, field, reason)
+    return FoundImage(shorten_name(text), found.reference, found.certainty, file, line, field, reason)

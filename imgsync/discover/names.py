@@ -54,7 +54,7 @@ class ImageName:
 
 def read_name(text: str, *, certainty: Certainty = Certainty.SURE) -> ImageName:
     """Return what *text* names, which stands where only images do."""
-    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    shown = shorten_name(text)
     name = _fill_in_defaults(strip_transport(text.strip()))
     template = next((reason for marker, reason in _TEMPLATES if marker in name), "")
     if template:
@@ -70,6 +70,11 @@ def read_name(text: str, *, certainty: Certainty = Certainty.SURE) -> ImageName:
     if not is_pinned(reference):
         return ImageName(shown, reference, Certainty.UNRESOLVED, NO_TAG)
     return ImageName(shown, reference, certainty)
+
+
+def shorten_name(text: str) -> str:
+    """Return as much of *text* as is worth showing."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _fill_in_defaults(name: str) -> str:
