@@ -50,7 +50,7 @@ def test_expression_finds_every_line():
     assert find(lock_text(images)) == [(*image.rsplit(":", 1), images[image]) for image in sorted(EXAMPLES)]
 
 
-@settings(max_examples=effort(40, 2000), deadline=None)
+@settings(max_examples=effort(20, 2000), deadline=None)
 @given(IMAGES.filter(lambda image: not image.startswith("[")))
 def test_expression_finds_what_the_lock_has(image):
     """Whatever imgsync writes, apart from IPv6 addresses, which Renovate does not know."""

@@ -117,12 +117,11 @@ def test_locked_needs_a_lock_of_the_declaration(settings, code, lab, moved):
         assert "imgsync lock --only a" in locked.stderr
 
 
-@MODES
-def test_missing_lock_names_the_command(mode, lab):
+def test_missing_lock_names_the_command(lab):
     """Exit 3, before anything is asked."""
     lab.declare("app")
 
-    ran = lab.run("apply", mode)
+    ran = lab.run("apply", "--locked")
 
     assert ran.code == 3
     assert "mirrors.lock/a.yaml: the mirror a has no lock (make it, and commit it: imgsync lock --only a)" in ran.stderr
@@ -130,12 +129,11 @@ def test_missing_lock_names_the_command(mode, lab):
 
 
 @pytest.mark.row("LOCK-04")
-@MODES
-def test_undeclared_line_is_refused(mode, lab, moved, edit):
+def test_undeclared_line_is_refused(lab, moved, edit):
     """A line for another repository, put into the lock."""
     edit(f"/{lab.name}/app:2@", f"/{lab.name}/other:2@")
 
-    ran = lab.run("plan", mode)
+    ran = lab.run("plan", "--frozen")
 
     assert ran.code == 3
     assert f"mirrors.lock/a.yaml:7:1: the mirror a does not declare the repository {lab.source.host}/{lab.name}/other" in ran.stderr
@@ -150,12 +148,11 @@ def test_digest_that_a_bot_changed_is_copied(lab, moved, edit):
     assert lab.served_digest("app", "2") == new.digest
 
 
-@MODES
-def test_digest_that_is_gone_is_an_error_of_its_image(mode, lab, moved, edit):
+def test_digest_that_is_gone_is_an_error_of_its_image(lab, moved, edit):
     """The others are copied, and the hint has a command that works."""
     edit(moved["2"], digest("gone"))
 
-    ran = lab.run("apply", mode, "-o", "json")
+    ran = lab.run("apply", "--locked", "-o", "json")
 
     assert ran.code == 1
     assert lab.served_tags("app") == ["1"]
@@ -163,36 +160,34 @@ def test_digest_that_is_gone_is_an_error_of_its_image(mode, lab, moved, edit):
     assert error["reference"] == f"{lab.source.host}/{lab.name}/app:2"
     assert error["message"].startswith(f"locked digest no longer served: the source does not have {digest('gone')[7:19]}")
     assert lab.run("lock", "--update", "--only", "a", "--image", error["reference"]).code == 0
-    assert lab.run("apply", mode).code == 0
+    assert lab.run("apply", "--locked").code == 0
 
 
-@MODES
-def test_mirrored_digest_that_is_gone_is_kept(mode, lab, moved):
+def test_mirrored_digest_that_is_gone_is_kept(lab, moved):
     """What the destination serves needs no source."""
-    assert lab.run("apply", mode).code == 0
+    assert lab.run("apply", "--locked").code == 0
     lab.source.add(status(404), target="/manifests/")
 
-    ran = lab.run("apply", mode, "-o", "json")
+    ran = lab.run("apply", "--locked", "-o", "json")
 
     assert (ran.code, ran.json["summary"]["kept"]) == (0, 2)
 
 
 @pytest.mark.row("LOCK-08")
-@MODES
-def test_rules_hold_with_a_lock(mode, lab, moved, edit):
+def test_rules_hold_with_a_lock(lab, moved, edit):
     """`require`, `immutable` and `min_age` refuse or hold a locked digest."""
     lab.declare("app", SIGNED, registries=trusting(prod=signer()))
-    assert refused(lab.run("plan", mode, "-o", "json")) == [NONE, NONE]
+    assert refused(lab.run("plan", "--frozen", "-o", "json")) == [NONE, NONE]
     lab.declare("app", "tags: {min_age: 3d}")
-    assert lab.run("plan", mode, "-o", "json").json["summary"]["hold"] == 2
+    assert lab.run("plan", "--frozen", "-o", "json").json["summary"]["hold"] == 2
     lab.declare("app", "immutable: ['*']")
-    assert lab.run("apply", mode).code == 0
+    assert lab.run("apply", "--frozen").code == 0
     edit(moved["2"], lab.push("app", "4", image("other")).digest)
-    changed = lab.run("apply", mode, "-o", "json")
+    changed = lab.run("apply", "--frozen", "-o", "json")
     assert (changed.code, changed.json["summary"]["refused"]) == (1, 1)
     assert lab.served_digest("app", "2") == moved["2"]
     lab.declare("app", registries="allow: {sources: [other.example], destinations: [other.example]}\n")
-    assert lab.run("plan", mode).code == 3
+    assert lab.run("plan", "--frozen").code == 3
 
 
 @pytest.mark.row("LOCK-09")
@@ -211,11 +206,10 @@ def test_prune_with_a_lock(lab, moved, edit):
     assert [change["destination"].rpartition(":")[2] for change in locked["changes"] if change["action"] == "delete"] == ["1"]
 
 
-@MODES
-def test_saved_plan_of_a_lock_is_applied_as_reviewed(mode, lab, moved):
+def test_saved_plan_of_a_lock_is_applied_as_reviewed(lab, moved):
     """Also in shards; `--locked` with `--plan` is refused."""
-    assert lab.run("plan", mode, "--out", "plan.json").code == 0
-    assert lab.run("apply", "--plan", "plan.json", mode).code == 3
+    assert lab.run("plan", "--locked", "--out", "plan.json").code == 0
+    assert lab.run("apply", "--plan", "plan.json", "--locked").code == 3
     assert lab.run("apply", "--plan", "plan.json", "--shard", "shared", "--outcome", "s.json", env={"IMGSYNC_LOCKED": "true"}).code == 0
     for shard in ("1/2", "2/2"):
         assert lab.run("apply", "--plan", "plan.json", "--shard", shard, "--outcome", f"{shard[0]}.json").code == 0
@@ -223,27 +217,25 @@ def test_saved_plan_of_a_lock_is_applied_as_reviewed(mode, lab, moved):
     assert {tag: lab.served_digest("app", tag) for tag in moved} == moved
 
 
-@MODES
-def test_only_uses_a_part_of_the_lock(mode, lab, moved):
+def test_only_uses_a_part_of_the_lock(lab, moved):
     """A mirror without a lock is not in the way, if it is not selected."""
     declared = (lab.folder / "mirrors.d/a.yaml").read_text()
     lab.write("mirrors.d/b.yaml", declared.replace("name: a", "name: b").replace("/m'", "/n'"))
     before = files(lab)
 
-    assert lab.run("apply", mode).code == 3
-    assert lab.run("apply", mode, "--only", f"a/{lab.name}/app:1").code == 0
+    assert lab.run("apply", "--locked").code == 3
+    assert lab.run("apply", "--locked", "--only", f"a/{lab.name}/app:1").code == 0
     assert lab.served_tags("app") == ["1"]
-    assert lab.run("apply", mode, "--only", "a").code == 0
+    assert lab.run("apply", "--locked", "--only", "a").code == 0
     assert lab.served_tags("app") == ["1", "2"]
     assert files(lab) == before
 
 
-@MODES
-def test_suspended_mirror_needs_no_lock(mode, lab):
+def test_suspended_mirror_needs_no_lock(lab):
     """It is shown as without one."""
     lab.declare("app", "suspend: true")
 
-    assert lab.run("plan", mode, "-o", "json").json["mirrors"][0]["suspended"] is True
+    assert lab.run("plan", "--locked", "-o", "json").json["mirrors"][0]["suspended"] is True
 
 
 def test_verify_compares_with_the_lock(lab, moved):
@@ -277,15 +269,14 @@ def test_tag_that_is_gone_stays_gone_with_a_frozen_lock(lab, moved):
         assert dict(state.gone_since) == {place: since}
 
 
-@MODES
-def test_declared_digest_is_used_with_a_lock(mode, lab):
+def test_declared_digest_is_used_with_a_lock(lab):
     """A pin in `tags.names`, in a namespace; the plan can be saved and applied."""
     content = lab.push("team/app", "1", image(1))
     lab.declare([], f"tags: {{names: ['1@{content.digest}']}}", namespaces=f"['{lab.name}/team']")
     assert lab.run("lock").code == 0, lab.run("lock").stderr
     lab.push("team/app", "1", image("moved"))
 
-    assert lab.run("plan", mode, "--out", "plan.json").code == 0
+    assert lab.run("plan", "--frozen", "--out", "plan.json").code == 0
     assert lab.run("apply", "--plan", "plan.json").code == 0
     assert json.loads((lab.folder / "plan.json").read_text())["changes"][0]["source_digest"] == content.digest
     assert lab.served_digest("team/app", "1") == content.digest
