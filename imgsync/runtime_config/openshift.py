@@ -26,6 +26,7 @@ def write_openshift(config: Config, routes: Sequence[Route], findings: Findings,
     namespaces = find_namespaces(routes, findings, runtime="OpenShift")
     if not options.has_fallback:
         check_blocked(namespaces, findings)
+    _check_addresses(namespaces, findings)
     policy = {} if options.has_fallback else {"mirrorSourcePolicy": "NeverContactSource"}
     entries = [{"source": str(one.scope), "mirrors": [str(location) for location in one.locations]} | policy for one in namespaces]
     documents = [_make_set("ImageDigestMirrorSet", "imageDigestMirrors", entries)]
@@ -35,6 +36,15 @@ def write_openshift(config: Config, routes: Sequence[Route], findings: Findings,
     comments = ("Written by imgsync (runtime-config openshift); apply it with `oc apply`. Nodes are updated one after the other.",)
     files = {"image-mirrors.yaml": write_yaml(documents, *comments, f"Mirrors: {describe_mirrors(mirrors)}")} if namespaces else {}
     return RuntimeConfig(files, findings.errors, findings.warnings, _list_needs(namespaces, config))
+
+
+def _check_addresses(namespaces: Sequence[Namespace], findings: Findings) -> None:
+    """Add an error for each IPv6 address: mirror sets cannot have one."""
+    for one in namespaces:
+        for location in one.locations:
+            address = next((name for name in (one.scope.registry, location.registry) if name.startswith("[")), None)
+            if address is not None:
+                findings.add_error(location.mirrors[0], f"OpenShift's mirror sets cannot have the IPv6 address {address}", "give the registry a name")
 
 
 def _make_set(kind: str, setting: str, entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
