@@ -45,9 +45,9 @@ def read_lock(path: Path, mirror: str) -> Lock:
     """
     reader = _Reader(str(path), mirror)
     try:
-        target = path.resolve(strict=True)
-        if not target.is_relative_to(path.parent.resolve()) or not target.is_file():
-            # A pull request must not make imgsync read, and quote, other files.
+        target = path.resolve()
+        if not target.is_relative_to(path.parent.resolve()) or (target.exists() and not target.is_file()):
+            # A pull request must not make imgsync read, and quote, other files, nor create them: `lock` writes where a link leads.
             raise ConfigError((FileError(str(path), 0, 0, "", "not a regular file of this folder", "put the lock itself here"),))
         with target.open("rb") as file:
             reader.read(_iter_lines(file))

@@ -135,6 +135,15 @@ def test_link_out_of_the_folder_is_not_read(target, tmp_path):
     assert "localhost" not in str(caught.value)
 
 
+def test_link_to_a_missing_file_elsewhere_is_an_error(tmp_path):
+    """Otherwise there would seem to be no lock yet, and `lock` would write the file that it names."""
+    (tmp_path / "mirrors.lock").mkdir()
+    (tmp_path / "mirrors.lock" / "a.yaml").symlink_to("../elsewhere")
+
+    with pytest.raises(ConfigError, match="not a regular file of this folder"):
+        read_lock(tmp_path / "mirrors.lock" / "a.yaml", "a")
+
+
 def test_million_lines_have_no_yaml_limit(tmp_path):
     """Which ends at 50,000 parts; these are fewer lines only to be quick."""
     images = {f"docker.io/library/a:v{number:06}": ONE for number in range(18_000)}
