@@ -102,6 +102,9 @@ def _find_locations(route: Route, refusals: Refusals, runtime: str) -> tuple[Loc
 def _refuse(place: Place, runtime: str) -> Refusal | None:
     if not place.keeps_tags:
         return refuse_renamed_tags(place, runtime)
+    if place.registry.startswith("["):
+        # containers/image reads no such name, so that even the fallback fails: container-libs#195.
+        return Refusal(f"{runtime} cannot pull from an IPv6 address", "give the registry a name in DNS, or use `runtime-config containerd`")
     if place.prefix is not None:
         return None
     return Refusal(

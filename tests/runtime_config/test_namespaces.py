@@ -27,3 +27,11 @@ def test_whole_registry_beside_its_own_port_is_refused(runtime: str):
 def test_namespace_beside_another_port_is_written(source: str, namespace: str, destination: str):
     """Such a prefix matches only images of its own registry."""
     assert build("podman", source=source, namespace=namespace, destination=destination).errors == ()
+
+
+@pytest.mark.parametrize("runtime", ["podman", "openshift"])
+def test_destination_at_an_ipv6_address_is_refused(runtime: str):
+    """Its name is invalid to podman: then nothing could be pulled, not even from the source."""
+    (error,) = build(runtime, source="docker.io", namespace="", destination="[::1]:5000").errors
+
+    assert "cannot pull from an IPv6 address" in error.message
