@@ -10,7 +10,16 @@ from collections.abc import Iterator
 
 from imgsync.discover.image_maps import PARTS
 from imgsync.discover.model import Certainty
-from imgsync.discover.names import ImageName, find_in_text, has_registry, has_template, is_image_key, is_image_variable, read_name, read_named
+from imgsync.discover.names import (
+    ImageName,
+    find_in_text,
+    has_registry,
+    has_template,
+    is_image_key,
+    is_named_after_images,
+    read_name,
+    read_named,
+)
 
 # Within `image`, as image volumes have it.
 _REFERENCES = frozenset({"reference", "ref"})
@@ -25,7 +34,7 @@ Found = Iterator[tuple[ImageName, int]]
 
 def may_name_image(text: str, key: str, above: str) -> bool:
     """Return whether it is worth reading *text*; a quick look."""
-    return ("/" in text and ":" in text) or "image" in text or "IMAGE" in text or is_image_key(key) or is_image_variable(key) or is_image_key(above)
+    return ("/" in text and ":" in text) or "image" in text or "IMAGE" in text or is_named_after_images(key) or is_image_key(above)
 
 
 def read_field(text: str, *, key: str, above: str) -> Found:
@@ -36,7 +45,7 @@ def read_field(text: str, *, key: str, above: str) -> Found:
         yield read_name(text), 0
     elif is_image_key(above) and key not in PARTS and (name := read_named(text)) is not None:
         yield name, 0
-    elif (is_image_key(key) or is_image_variable(key)) and (found := _read_image_field(text, key=key)) is not None:
+    elif is_named_after_images(key) and (found := _read_image_field(text, key=key)) is not None:
         yield found, 0
     else:
         yield from find_in_text(text)
@@ -44,7 +53,7 @@ def read_field(text: str, *, key: str, above: str) -> Found:
 
 def read_variable(name: str, value: str) -> Found:
     """Yield the images in the value of an environment variable or annotation."""
-    found = read_named(value) if is_image_variable(name) or is_image_key(name) else None
+    found = read_named(value) if is_named_after_images(name) else None
     if found is not None:
         yield found, 0
     else:

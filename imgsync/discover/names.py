@@ -120,6 +120,12 @@ def is_image_variable(name: str) -> bool:
     return len(name) <= _LONGEST and _IMAGE_VARIABLE.fullmatch(name.upper()) is not None and _NOT_A_NAME.fullmatch(name.upper()) is None
 
 
+@lru_cache(maxsize=4096)
+def is_named_after_images(key: str) -> bool:
+    """Return whether a field or variable of this name holds images."""
+    return is_image_key(key) or is_image_variable(key)
+
+
 def read_likely(text: str) -> ImageName | None:
     """Return the image that *text* names, None unless it looks like one."""
     name = strip_transport(text)
