@@ -17,7 +17,7 @@ from imgsync.errors import ImgsyncError, UsageError
 from imgsync.lock.declaration import compute_declaration_digest
 from imgsync.lock.load_locks import locate_lock
 from imgsync.lock.model import Lock, LockedImage
-from imgsync.oci.spec.reference import parse_reference
+from imgsync.oci.spec.reference import parse_reference, split_reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.kept_changes import KeptChanges
 from imgsync.plan.known_tags import KnownTags
@@ -166,13 +166,22 @@ class _LockMaker:
         lock = self._locks.get(plan.mirror.name)
         if lock is None:
             return
+        # A list that became empty is rather a lost permission than a deletion: as in a plan, nothing follows from it.
+        emptied = {str(one.repository.repository) for one in plan.selected if any(step.step == "listed" and not step.left for step in one.steps)}
         kept: list[LockedImage] = []
+        unlisted = 0
         for one in iter_unknown(lock.images.values(), (one.image for one in images), key=attrgetter("image")):
             if plan.incomplete or (plan.part is not None and not plan.part.has(parse_reference(one.image))):
                 kept.append(one)
+            elif split_reference(one.image)[0] in emptied:
+                kept.append(one)
+                unlisted += 1
             else:
                 yield LockChange(LockAction.DROP, plan.mirror.name, one.image, one.digest, None, "no longer selected")
         images.update(kept)
+        if unlisted:
+            where = f"the source lists nothing where {format_count(unlisted, 'locked tag')} came from"
+            plan.notes.append(f"{where}; if it really deleted all tags, delete their lines")
         if plan.incomplete and kept:
             stay = "stays" if len(kept) == 1 else "stay"
             plan.notes.append(f"a listing was incomplete, so {format_count(len(kept), 'locked tag')} that it lacks {stay}")

@@ -283,6 +283,23 @@ def test_incomplete_listing_drops_nothing(lab, locked):
     assert not any("no longer selected" in note for note in planned.json["mirrors"][0]["notes"])
 
 
+@pytest.mark.parametrize("answer", [Respond(200, b'{"name": "x", "tags": null}'), Respond(404)], ids=["empty", "hidden"])
+def test_empty_list_of_one_repository_drops_nothing(lab, locked, answer):
+    """Others of the mirror still have tags, so `at_least` does not notice; a mirrored repository that is hidden is the same."""
+    for name in ("app", "other"):
+        lab.push(name, "1", image(name))
+    lab.declare("app other")
+    lab.run("lock")
+    lab.run("apply", "--locked")
+    before = locked()
+    lab.source.add(answer, target="/other/tags/list")
+
+    ran = lab.run("lock", "--update", "-o", "json")
+
+    assert (ran.code, ran.json["changes"], locked()) == (0, [], before)
+    assert ran.json["files"][0]["notes"] == ["the source lists nothing where 1 locked tag came from; if it really deleted all tags, delete their lines"]
+
+
 def test_locked_tag_that_is_gone_keeps_its_digest(lab, locked):
     """An exact name that the source no longer has."""
     content = lab.push("app", "1", image(1))
