@@ -54,6 +54,9 @@ def _refuse_links(path: Path, folder: Path) -> None:
 
 
 def _has_text(path: Path, text: bytes) -> bool:
+    if not path.is_file():
+        # To open a pipe would wait for its writer.
+        return False
     try:
         # As much as one byte more shows that it differs.
         with path.open("rb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ def test_files_are_written_and_the_same_ones_stay(tmp_path: Path):
 
     assert list_files(out) == FILES
     assert {name: (out / name).stat() for name in FILES} == before
+
+
+def test_pipe_in_the_place_of_a_file_is_not_read(tmp_path: Path):
+    """To open it would wait forever."""
+    place = tmp_path / "certs.d/quay.io/hosts.toml"
+    place.parent.mkdir(parents=True)
+    os.mkfifo(place)
+
+    with pytest.raises(UsageError, match=r"quay\.io/hosts\.toml already exists"):
+        write_files(FILES, str(tmp_path))
 
 
 def test_file_with_another_text_is_not_overwritten(tmp_path: Path):
