@@ -31,13 +31,15 @@ def has_lines(path: Path, lines: Iterable[str]) -> bool:
     """
     Return whether the file at *path* has exactly these *lines*.
 
+    Line endings may be those of Windows, as git writes them there.
+
     Raises:
         OSError: It cannot be read.
     """
     if not path.exists():
         return False
     with path.open("rb") as file:
-        return all(old is not None and new is not None and old == new.encode() for old, new in zip_longest(file, lines))
+        return all(old is not None and new is not None and old.rstrip(b"\r\n") == new.rstrip("\n").encode() for old, new in zip_longest(file, lines))
 
 
 def write_lock(path: Path, lines: Iterable[str]) -> None:

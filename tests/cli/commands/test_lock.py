@@ -264,6 +264,18 @@ def test_mirror_with_an_error_keeps_its_lock(lab):
     assert lock_bytes(lab) == before
 
 
+def test_line_endings_of_windows_are_no_change(lab):
+    """As git checks them out there; nothing is written."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    lab.run("lock")
+    path = lab.folder / "mirrors.lock/a.yaml"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    before = path.read_bytes()
+
+    assert (lab.run("lock", "--check").code, lab.run("lock").code, path.read_bytes()) == (0, 0, before)
+
+
 @pytest.mark.row("LOCK-06")
 def test_incomplete_listing_drops_nothing(lab, locked):
     """Nor is a locked tag that it lacks called unselected with `--locked`."""
