@@ -22,7 +22,7 @@ from imgsync.lock.load_locks import locate_lock
 from imgsync.lock.model import Lock
 from imgsync.lock.read_lock import read_lock
 from imgsync.lock.write_lock import format_lock, has_lines, write_lock
-from imgsync.plan.lock_changes import WRONG, LockResult, MirrorLock
+from imgsync.plan.lock_changes import WRITTEN, WRONG, LockResult, MirrorLock
 from imgsync.plan.lock_update import LockUpdate
 from imgsync.plan.make_lock import make_locks
 from imgsync.progress.counts import Work
@@ -69,8 +69,9 @@ def run_lock(paths: Sequence[str], only: Sequence[str], options: LockOptions, co
         if not options.check:
             _record_held(session, locks)
     now = format_timestamp(datetime.now(UTC))
-    notes = tuple(_find_unused(config, options.folder)) if config.is_complete else ()
-    found = LockResult(locks, changed, options.check, now, round(time.monotonic() - began, 3), notes)
+    notes = [_explain_file(lock, old.get(lock.mirror)) for lock in locks if lock.file in changed and not any(one.action in WRITTEN for one in lock.changes)]
+    notes += _find_unused(config, options.folder) if config.is_complete else ()
+    found = LockResult(locks, changed, options.check, now, round(time.monotonic() - began, 3), tuple(notes))
     _print(_redact(found), options.output)
     return _find_exit_code(found)
 
@@ -102,6 +103,15 @@ def _write(locks: Sequence[MirrorLock], *, is_check: bool) -> frozenset[str]:
         if not is_check:
             write_lock(path, format_lock(lock.mirror, lock.declaration, lock.images))
     return frozenset(changed)
+
+
+def _explain_file(lock: MirrorLock, old: Lock | None) -> str:
+    """Return why the file of *lock* changes although no image does."""
+    if old is None:
+        return f"{lock.file} is new and has no image: the mirror {lock.mirror} selects none"
+    if old.declaration != lock.declaration:
+        return f"{lock.file}: `source` or `tags` of the mirror {lock.mirror} changed since the lock was made; its images stay the same"
+    return f"{lock.file}: only comments, order or spaces change; its images stay the same"
 
 
 def _record_held(session: Session, locks: Sequence[MirrorLock]) -> None:

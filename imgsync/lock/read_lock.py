@@ -161,7 +161,7 @@ class _Reader:
                 return
         checks = {
             "version": (VERSION, "this version of imgsync reads version 1 of the format", "use the version of imgsync that wrote the file"),
-            "mirror": (self._mirror, f"this file is for the mirror {self._mirror}", f"rename the file, or make it again: imgsync lock --only {self._mirror}"),
+            "mirror": (self._mirror, f"this file is for the mirror {self._mirror}", f"rename the file, or write `mirror: {self._mirror}`"),
         }
         for name, (expected, message, hint) in checks.items():
             line, value = self._settings[name]

@@ -58,6 +58,18 @@ def format_lock_summary(found: LockResult) -> str:
     return f"{_format_verdict(found)}: {counted} ({format_duration(found.seconds)})."
 
 
+def find_lock_hint(found: LockResult) -> str:
+    """Return what to do next, "" if nothing."""
+    if found.errors:
+        return ""
+    if found.counts[LockAction.MISMATCH]:
+        wrong = next(change for change in found.changes if change.action is LockAction.MISMATCH)
+        return f"take the digest that the tag has now: imgsync lock --update --only {wrong.mirror} --image '{wrong.image}'"
+    if not found.is_check or not found.changed:
+        return ""
+    return f"run `imgsync lock{' --update' if found.counts[LockAction.UPDATE] else ''}`, review the difference and commit it"
+
+
 def list_reasons(change: LockChange, now: str) -> Iterator[str]:
     """Yield the digests, the reason, and facts about the new digest."""
     yield from filter(None, (format_digests(change), change.reason, format_age(change, now)))
@@ -69,7 +81,7 @@ def _format_verdict(found: LockResult) -> str:
     if found.errors:
         return "Not everything could be locked"
     if found.counts[LockAction.MISMATCH]:
-        return "Not everything is as at the source"
+        return "Not all locked digests are at the source"
     if not found.changed:
         return "Up to date"
     files = format_count(len(found.changed), "file")

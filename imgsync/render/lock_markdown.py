@@ -8,7 +8,7 @@ from functools import partial
 from imgsync import __version__
 from imgsync.plan.lock_changes import LockAction, LockChange, LockResult, MirrorLock
 from imgsync.render.limited_page import Block, Entry, render_limited_page
-from imgsync.render.lock_facts import format_age, format_digests, format_lock_summary, format_signers, format_size
+from imgsync.render.lock_facts import find_lock_hint, format_age, format_digests, format_lock_summary, format_signers, format_size
 from imgsync.render.markdown import format_code, format_error, format_html_code, format_prose
 
 MARKER = "<!-- imgsync-lock -->"
@@ -31,7 +31,7 @@ def render_lock_markdown(found: LockResult, *, limit: int = 60_000) -> str:
     Raises:
         ValueError: *limit* is under 1,000.
     """
-    notes = "".join(f"\n{format_prose(note)}\n" for note in found.notes)
+    notes = "".join(f"\n{format_prose(note)}\n" for note in (*found.notes, find_lock_hint(found)) if note)
     opening = f"{MARKER}\n### imgsync lock — {format_lock_summary(found)}\n{notes}\n<sub>imgsync {__version__}</sub>\n"
     errors = Block(head="\n**Not locked; these files stay as they are**\n\n", more="- … and {} more errors\n")
     blocks = [(lock, Block(head=_render_heading(lock), tail="\n</details>\n", more="\n… and {} more in this mirror.\n")) for lock in found.locks]

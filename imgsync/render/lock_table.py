@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from imgsync.oci.spec.reference import split_reference
 from imgsync.plan.lock_changes import LockAction, LockChange, LockResult, MirrorLock
 from imgsync.render.image_name import Name
-from imgsync.render.lock_facts import format_lock_summary, format_size, list_reasons
+from imgsync.render.lock_facts import find_lock_hint, format_lock_summary, format_size, list_reasons
 from imgsync.render.problems import make_problem, render_problems
 from imgsync.render.reasons import find_shared, join_why, render_note, render_shared
 from imgsync.render.rows import Row, render_rows
@@ -27,6 +27,8 @@ def _render_lines(found: LockResult, layout: Layout) -> Iterator[str]:
             yield ""
     for note in found.notes:
         yield from wrap_on_terminal(f"note: {sanitize_short(note)}", layout, rest="  ")
+    if hint := find_lock_hint(found):
+        yield from wrap_on_terminal(f"hint: {sanitize_short(hint)}", layout, rest="  ")
     yield from wrap_on_terminal(format_lock_summary(found), layout, rest="  ")
 
 

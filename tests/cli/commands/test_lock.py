@@ -338,7 +338,9 @@ def test_check_finds_a_digest_that_never_belonged_to_the_tag(lab):
     file.write_text(file.read_text().replace(first.digest, digest("made up")))
 
     wrong = lab.run("lock", "--check", "-o", "json")
+    shown = lab.run("lock", "--check")
 
+    assert f"hint: take the digest that the tag has now: imgsync lock --update --only a --image '{lab.source.host}/{lab.name}/app:1'" in shown.stdout
     assert (moved.code, rows(moved)) == (0, {"app:1": "keep"})
     assert (wrong.code, rows(wrong)) == (1, {"app:1": "mismatch"})
     assert "never belonged to the tag, or was deleted" in wrong.json["changes"][0]["reason"]
@@ -366,10 +368,25 @@ def test_check_writes_nothing(lab):
 
     assert {ran.code for ran in (table, markdown, document)} == {2}
     assert not (lab.folder / "mirrors.lock").exists()
-    assert "1 file would change: 1 image locked, 1 to add" in table.stdout
+    assert "hint: run `imgsync lock`, review the difference and commit it\n1 file would change: 1 image locked, 1 to add" in table.stdout
+    assert "run `imgsync lock`, review the difference and commit it" in markdown.stdout
     assert re.search(r"^\| \+ \| `\S+/app:1` \| `[0-9a-f]{12}` \|", markdown.stdout, re.MULTILINE)
     assert document.json["check"] is True
     assert document.json["files"] == [{"mirror": "a", "file": "mirrors.lock/a.yaml", "changed": True, "images": 1, "notes": []}]
+
+
+def test_file_that_changes_without_an_image_is_explained(lab):
+    """Other filters may select the same tags."""
+    lab.push("app", "1", image(1))
+    lab.declare("app", "tags: {names: ['1']}")
+    lab.run("lock")
+    lab.declare("app", "tags: {include: ['1']}")
+
+    checked, written = lab.run("lock", "--check"), lab.run("lock")
+
+    assert (checked.code, written.code) == (2, 0)
+    assert all("`source` or `tags` of the mirror a changed since the lock was made; its images stay the same" in ran.stdout for ran in (checked, written))
+    assert lab.run("lock", "--check").code == 0
 
 
 def test_suspended_mirror_and_unknown_lock_are_left_alone(lab):
