@@ -99,10 +99,13 @@ def _refuse(place: Place, prefix: HostPrefix | None, scope: Scope, runtime: str,
     """Return why *runtime* cannot use *place*, None if it can."""
     if not place.keeps_tags:
         return refuse_renamed_tags(place, runtime)
+    if prefix is None and not allows_path:
+        reason = f"`repository: {place.destination.repository}` changes paths, and {runtime} cannot"
+        return Refusal(reason, 'use `repository: "{path}"` and no `namespace`, or another runtime')
     if prefix is None:
         return Refusal(
             f"`repository: {place.destination.repository}` changes paths, and {runtime} {_ABILITY}",
-            'use `runtime-config k3s` or `kyverno`, which rewrite paths, or `repository: "{path}"`',
+            'use `runtime-config k3s` or `kyverno`, which rewrite paths, or `repository: "{registry}/{path}"`',
         )
     if prefix.path and not allows_path:
         return Refusal(f"{runtime} cannot ask a mirror for a path below {prefix.path!r}", "use a destination without `namespace`, or another runtime")

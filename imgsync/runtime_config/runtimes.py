@@ -82,7 +82,7 @@ def _warn_of_options(mirror: Mirror, findings: Findings, options: RuntimeOptions
         findings.add_warning(mirror, message, "leave out --digest-only, or `platforms`")
     if not options.has_fallback and _selects_part(mirror):
         message = "only some tags or repositories are selected, and without the source nodes cannot pull the others"
-        findings.add_warning(mirror, message, "select all that nodes pull")
+        findings.add_warning(mirror, message, "compare with what is used: imgsync discover PATH --covered-by mirrors.d")
 
 
 def _selects_part(mirror: Mirror) -> bool:

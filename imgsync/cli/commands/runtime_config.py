@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import click
 
@@ -10,6 +11,8 @@ from imgsync.cli.options import complete_by, config_options, ignored_run_options
 from imgsync.cli.output import get_redaction, print_line, print_note
 
 _RUNTIMES = ("containerd", "podman", "k3s", "talos", "openshift", "docker", "buildkit", "kyverno")
+# More than this are only counted.
+_MOST_NAMES = 5
 
 
 @click.command("runtime-config")
@@ -50,13 +53,24 @@ def command(runtime: str, paths: tuple[str, ...], registries: str | None, only: 
     options = RuntimeOptions(digest_only, not no_fallback)
     check_options(runtime, options)
     built = build_runtime_config(runtime, config, options)
-    print_config_warnings(built.warnings)
+    refused = {error.path for error in built.errors}
+    print_config_warnings([warning for warning in built.warnings if warning.path not in refused])
     if built.errors:
         print_config_errors(built.errors, get_redaction())
-        print_note("Nothing was written. --only writes the other mirrors.")
+        rest = [mirror.name for mirror in config.mirrors if not mirror.suspend and mirror.name not in refused]
+        print_note(sanitize_short(_describe_rest(rest)))
         return 1
     for path in write_files(built.files, out):
         print_line(sanitize_short(path))
     for need in built.needs:
         print_note(sanitize_short(need))
     return 0
+
+
+def _describe_rest(names: Sequence[str]) -> str:
+    """Return what was written, nothing, and how to write the mirrors *names*."""
+    if not names:
+        return "Nothing was written."
+    if len(names) > _MOST_NAMES:
+        return f"Nothing was written. --only writes the other {len(names)} mirrors: name each of them, or use a glob."
+    return f"Nothing was written. To write the rest: {' '.join(f'--only {name}' for name in names)}"

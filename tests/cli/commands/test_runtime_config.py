@@ -47,8 +47,23 @@ def test_mirror_that_cannot_be_expressed_is_an_error(runtime: str, place: Workpl
     assert ran.stdout == ""
     assert "mirrors.d/a.yaml:7:1: flat: quay.io/team at m.example: `repository: {flat}` changes " in ran.stderr
     assert "`runtime-config k3s` or `kyverno`" in ran.stderr
-    assert "Nothing was written. --only writes the other mirrors." in ran.stderr
+    assert "Nothing was written. To write the rest: --only hub\n" in ran.stderr
+    assert "warning: mirrors.d/a.yaml:7:1: flat" not in ran.stderr
     assert not (place.folder / "out").exists()
+
+
+def test_docker_is_not_offered_a_prefix_that_it_cannot_use(workplace: Workplace):
+    """Following the hint works."""
+    mirror = "version: 1\nmirrors:\n  - name: hub\n    source: {registry: docker.io, namespaces: [library]}\n"
+    workplace.mirror_file(f'{mirror}    destinations: [{{registry: m.example, namespace: m, repository: "{{name}}"}}]\n', "mirrors.d/a.yaml")
+    refused = workplace.run("runtime-config", "docker", "--out", "out")
+    workplace.mirror_file(f'{mirror}    destinations: [{{registry: m.example, repository: "{{path}}"}}]\n', "mirrors.d/a.yaml")
+
+    ran = workplace.run("runtime-config", "docker", "--out", "out")
+
+    assert 'Docker cannot (use `repository: "{path}"` and no `namespace`, or another runtime)' in refused.stderr
+    assert refused.stderr.endswith("Nothing was written.\n")
+    assert (ran.code, ran.stdout) == (0, "out/daemon.json\n")
 
 
 def test_only_leaves_out_what_cannot_be_expressed(place: Workplace):
