@@ -98,7 +98,7 @@ class Declarations:
 
 _HINTS = {
     Covered.YES: "",
-    Covered.NO: "`imgsync discover PATH -o mirrors` prints a mirror for each image",
+    Covered.NO: "add it to a mirror's `tags`, or print mirrors for all that are uncovered: the same command with `-o mirrors`",
     Covered.UNDECIDED: "--live asks the destinations; or pin the image by TAG@DIGEST under `tags.names`",
 }
 

@@ -79,7 +79,8 @@ def find_tool(name: str, *, path: str, needed_for: str) -> str:
     folders = os.pathsep.join(part for part in path.split(os.pathsep) if part.startswith("/"))
     found = shutil.which(name, path=folders) if folders else None
     if found is None:
-        raise ToolError(f"{name} is not on PATH; imgsync needs it to {needed_for}", hint=f"install {name}, or give what it renders: {name} … > FILE")
+        hint = f"install {name}, or render elsewhere and give the result to `imgsync discover -`"
+        raise ToolError(f"{name} is not on PATH; imgsync needs it to {needed_for}", hint=hint)
     return found
 
 
