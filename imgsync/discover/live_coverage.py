@@ -40,6 +40,7 @@ def ask_destinations(coverage: Sequence[Coverage], mirrors: Sequence[Mirror], re
 
 def _ask(one: Coverage, mirrors: Sequence[Mirror], resolve: Resolve) -> Coverage:
     missing: list[str] = []
+    failed: Coverage | None = None
     for mirror in mirrors:
         for target, expected in iter_destinations(mirror, one.reference):
             try:
@@ -47,8 +48,10 @@ def _ask(one: Coverage, mirrors: Sequence[Mirror], resolve: Resolve) -> Coverage
             except ImgsyncError as error:
                 if error.exit_code != 1:
                     raise
-                return replace(one, covered=Covered.UNDECIDED, reason=f"{target}: {error.message}", hint=error.advice)
+                # Another destination may serve it.
+                failed = failed or replace(one, covered=Covered.UNDECIDED, reason=f"{target}: {error.message}", hint=error.advice)
+                continue
             if served is not None and (not expected or served == expected):
                 return replace(one, covered=Covered.YES, reason="", hint="")
             missing.append(f"{target} is not served" if served is None else f"{target} is {served}, not {expected}")
-    return replace(one, covered=Covered.NO, reason="; ".join(missing) or "its mirrors have no valid destination", hint=_APPLY)
+    return failed or replace(one, covered=Covered.NO, reason="; ".join(missing) or "its mirrors have no valid destination", hint=_APPLY)

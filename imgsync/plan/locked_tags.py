@@ -31,6 +31,7 @@ class _Differences:
     moved: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
     unselected: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
 
     def describe(self, mirror: str) -> Iterator[str]:
         """Yield a note for each kind."""
@@ -41,6 +42,8 @@ class _Differences:
             yield f"{format_count(len(self.new), 'selected tag')} not in the lock: {quote_tags(self.new)}; {command}` adds them"
         if self.unselected:
             yield f"{format_count(len(self.unselected), 'locked tag')} no longer selected: {quote_tags(self.unselected)}; {command}` drops them"
+        if self.unlisted:
+            yield f"the source lists nothing where {format_count(len(self.unlisted), 'locked tag')} came from: {quote_tags(self.unlisted)}; the lock keeps them"
 
 
 def use_lock(result: MirrorPlan, lock: Lock, *, is_frozen: bool) -> None:
@@ -57,6 +60,7 @@ def use_lock(result: MirrorPlan, lock: Lock, *, is_frozen: bool) -> None:
     if result.errors or result.incomplete:
         # What could not be listed may still be selected.
         differences.unselected.clear()
+        differences.unlisted.clear()
     result.notes += differences.describe(result.mirror.name)
 
 
@@ -107,5 +111,7 @@ def _merge(selected: SelectedTags, locked: SelectedTags | None, differences: _Di
             moved = f"{shorten_digest(own[tag.name] or '')} → {shorten_digest(tag.digest)}"
             differences.moved.append(f"{repository.path}:{tag.name} {moved}")
     unlisted = own.keys() - listed
-    differences.unselected += sorted(f"{repository.path}:{name}" for name in unlisted)
+    # An empty list is rather a lost permission than a deletion.
+    kind = differences.unlisted if selected.lists_nothing else differences.unselected
+    kind += sorted(f"{repository.path}:{name}" for name in unlisted)
     return replace(selected, locked=locked.tags if locked is not None else (), unlisted=frozenset(unlisted))

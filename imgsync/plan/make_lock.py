@@ -167,7 +167,7 @@ class _LockMaker:
         if lock is None:
             return
         # A list that became empty is rather a lost permission than a deletion: as in a plan, nothing follows from it.
-        emptied = {str(one.repository.repository) for one in plan.selected if any(step.step == "listed" and not step.left for step in one.steps)}
+        emptied = {str(one.repository.repository) for one in plan.selected if one.lists_nothing}
         kept: list[LockedImage] = []
         unlisted = 0
         for one in iter_unknown(lock.images.values(), (one.image for one in images), key=attrgetter("image")):

@@ -47,6 +47,11 @@ class SelectedTags:
     locked: Collection[ListedTag] | None = None
 
     @property
+    def lists_nothing(self) -> bool:
+        """Return whether the source lists no tag of the repository."""
+        return any(step.step == "listed" and not step.left for step in self.steps)
+
+    @property
     def planned(self) -> Collection[ListedTag]:
         """Return the tags to plan, from the lock if one is used."""
         return self.tags if self.locked is None else self.locked

@@ -271,6 +271,20 @@ def test_live_says_which_destination_does_not_answer(running):
     assert "127.0.0.1:1" in done.json["coverage"][0]["reason"]
 
 
+def test_one_destination_that_serves_an_image_is_enough(running):
+    """Also if one before it does not answer."""
+    for tag in ("1.0.0", "1.1.0"):
+        running.push_to_destination("app", tag, image("one"))
+    settings = {running.source.host: {"tls": False}, running.destination.host: {"tls": False}, "127.0.0.1:1": {"tls": False}}
+    running.workplace.registries_file(json.dumps({"version": 1, "registries": settings}))
+    text = (running.folder / "mirrors.d/a.yaml").read_text()
+    running.write("mirrors.d/0.yaml", text.replace("name: a", "name: first").replace(running.destination.host, "127.0.0.1:1"))
+
+    done = running.run("discover", "k8s.yaml", "--covered-by", "mirrors.d", "--live", "-o", "json")
+
+    assert {one["covered"] for one in done.json["coverage"]} == {"covered"}, done.stdout
+
+
 def test_start_imports_no_reader(workplace):
     """`imgsync --version` and other commands are as quick as before."""
     code = "import sys\nfrom imgsync.cli import run\nrun(['--version'])\nprint([name for name in sys.modules if 'discover' in name])"

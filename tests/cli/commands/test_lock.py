@@ -306,9 +306,12 @@ def test_empty_list_of_one_repository_drops_nothing(lab, locked, answer):
     before = locked()
     lab.source.add(answer, target="/other/tags/list")
 
-    ran = lab.run("lock", "--update", "-o", "json")
+    ran, planned = lab.run("lock", "--update", "-o", "json"), lab.run("plan", "--locked", "-o", "json")
 
     assert (ran.code, ran.json["changes"], locked()) == (0, [], before)
+    notes = planned.json["mirrors"][0]["notes"]
+    assert f"the source lists nothing where 1 locked tag came from: {lab.name}/other:1; the lock keeps them" in notes
+    assert not any("no longer selected" in note for note in notes)
     assert ran.json["files"][0]["notes"] == ["the source lists nothing where 1 locked tag came from; if it really deleted all tags, delete their lines"]
 
 
