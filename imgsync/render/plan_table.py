@@ -25,6 +25,7 @@ from imgsync.text.units import format_bytes, format_count, format_duration
 # More rows than this, of one action in one mirror, fold to the first few.
 _MAX_ROWS = 50
 _FOLDED_ROWS = 20
+_COMMAND = "`imgsync "
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,7 @@ def render_plan_table(plan: Plan, view: PlanView = _PLAIN_VIEW) -> str:
 def _render_lines(plan: Plan, view: PlanView) -> Iterator[str]:
     for section in group_by_mirror(plan):
         notes = section.notes
-        is_quiet = not (notes.suspended or notes.pruning_skipped or section.errors or section.gone or notes.returned or view.explain or view.show_kept)
-        if is_quiet and len(section.changes.select((Action.KEEP,))) == len(section.changes):
+        if _is_quiet(section, view) and len(section.changes.select((Action.KEEP,))) == len(section.changes):
             continue
         yield from render_mirror_heading(notes, view.layout)
         if notes.suspended:
@@ -68,6 +68,15 @@ def _render_lines(plan: Plan, view: PlanView) -> Iterator[str]:
         yield ""
     for line in _render_summary(plan):
         yield from wrap_on_terminal(line, view.layout, rest="    ")
+
+
+def _is_quiet(section: MirrorSection, view: PlanView) -> bool:
+    """Return whether *section* has nothing to show but its changes."""
+    notes = section.notes
+    if section.errors or section.gone or view.explain or view.show_kept:
+        return False
+    # A note with a command is something to do, such as a tag that the lock lacks.
+    return not (notes.suspended or notes.pruning_skipped or notes.returned or any(_COMMAND in note for note in notes.notes))
 
 
 def _render_changes(section: MirrorSection, view: PlanView, *, now: str) -> Iterator[str]:

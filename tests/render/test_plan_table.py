@@ -217,6 +217,15 @@ def test_table_shows_skipped_pruning():
     assert "No changes." in table(kept)
 
 
+def test_table_shows_notes_that_name_a_command():
+    """Also where nothing changes; other notes only with changes."""
+    shown = table(plan(change(Action.KEEP), notes=("newest by version", "1 selected tag not in the lock: app:2; `imgsync lock --only a` adds them")))
+
+    assert "    note: 1 selected tag not in the lock: app:2; `imgsync lock --only a` adds them\n" in shown
+    assert "No changes." in shown
+    assert "note:" not in table(plan(change(Action.KEEP), notes=("newest by version",)))
+
+
 def test_table_shows_changes_of_unknown_mirrors():
     """A plan from a file may lack notes."""
     shown = table(Plan((change(),), (PlanError("b", "s.io/x", "401"),)))
