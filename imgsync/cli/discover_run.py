@@ -50,7 +50,11 @@ def run_discover(options: Mapping[str, Any]) -> int:
     _print(images, skipped, coverage, options, taken=frozenset(mirror.name for mirror in config.mirrors) if config is not None else frozenset())
     # Below a long table, where they are seen.
     _print_skipped(skipped)
-    return _choose_exit(images, skipped, coverage, is_strict=options["strict"])
+    unresolved = [image for image in images if image.certainty is Certainty.UNRESOLVED] if options["strict"] else []
+    if unresolved:
+        places = format_count(len(unresolved), "place")
+        write_wrapped(f"error: --strict: {places} with an incomplete name (give images a tag or digest, and variables a default)", get_redaction())
+    return 1 if skipped or unresolved else _choose_exit(coverage)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -181,9 +185,7 @@ def _describe_next(mirrors: int, text: str, destination: str) -> str:
     return f"{format_count(mirrors, 'mirror')} to {destination} (--destination); review them with `imgsync plan`."
 
 
-def _choose_exit(images: Sequence[FoundImage], skipped: Sequence[SkippedInput], coverage: Sequence[Coverage] | None, *, is_strict: bool) -> int:
-    if skipped or (is_strict and any(image.certainty is Certainty.UNRESOLVED for image in images)):
-        return 1
+def _choose_exit(coverage: Sequence[Coverage] | None) -> int:
     if coverage is None:
         return 0
     from imgsync.discover.coverage import Covered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +69,9 @@ def test_strict_fails_on_what_is_unresolved(folder):
     """And on nothing else."""
     (folder.folder / "good.yaml").write_text("kind: Pod\nspec: {containers: [{image: 'nginx:1'}]}\n")
 
-    assert folder.run("discover", "k8s", "--strict").code == 1
+    strict = folder.run("discover", "k8s", "--strict")
+    assert strict.code == 1
+    assert re.match(r"error: --strict: \d+ places? with an incomplete name ", strict.stderr)
     assert folder.run("discover", "good.yaml", "--strict").code == 0
 
 
