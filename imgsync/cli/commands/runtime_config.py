@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from imgsync.cli.options import complete_by, config_options, ignored_run_options, option, paths_argument
 from imgsync.cli.output import get_redaction, print_line, print_note
 
+if TYPE_CHECKING:
+    from imgsync.errors import FileError
+
 _RUNTIMES = ("containerd", "podman", "k3s", "talos", "openshift", "docker", "buildkit", "kyverno")
 # More than this are only counted.
 _MOST_NAMES = 5
+_MOST_ALIKE = 3
 
 
 @click.command("runtime-config")
@@ -54,7 +59,7 @@ def command(runtime: str, paths: tuple[str, ...], registries: str | None, only: 
     check_options(runtime, options)
     built = build_runtime_config(runtime, config, options)
     refused = {error.path for error in built.errors}
-    print_config_warnings([warning for warning in built.warnings if warning.path not in refused])
+    print_config_warnings(list(_merge_warnings(warning for warning in built.warnings if warning.path not in refused)))
     if built.errors:
         print_config_errors(built.errors, get_redaction())
         rest = [mirror.name for mirror in config.mirrors if not mirror.suspend and mirror.name not in refused]
@@ -65,6 +70,19 @@ def command(runtime: str, paths: tuple[str, ...], registries: str | None, only: 
     for need in built.needs:
         print_note(sanitize_short(need))
     return 0
+
+
+def _merge_warnings(warnings: Iterable[FileError]) -> Iterator[FileError]:
+    """Yield *warnings*, one for many mirrors that share its text."""
+    alike: dict[tuple[str, str], list[FileError]] = {}
+    for warning in warnings:
+        alike.setdefault((warning.message, warning.hint), []).append(warning)
+    for some in alike.values():
+        if len(some) <= _MOST_ALIKE:
+            yield from some
+        else:
+            names = ", ".join(one.path for one in some[:_MOST_ALIKE])
+            yield some[0]._replace(path=f"{names} and {len(some) - _MOST_ALIKE} more")
 
 
 def _describe_rest(names: Sequence[str]) -> str:

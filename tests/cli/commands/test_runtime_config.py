@@ -66,6 +66,18 @@ def test_docker_is_not_offered_a_prefix_that_it_cannot_use(workplace: Workplace)
     assert (ran.code, ran.stdout) == (0, "out/daemon.json\n")
 
 
+def test_warning_that_many_mirrors_share_is_one(workplace: Workplace):
+    """`discover -o mirrors` writes a mirror for each repository."""
+    mirrors = "".join(f"  - {{name: {name}, source: quay.io/team/{name}, destinations: [m.example/m]}}\n" for name in "abcdef")
+    workplace.mirror_file(f"version: 1\nmirrors:\n{mirrors}", "mirrors.d/a.yaml")
+
+    ran = workplace.run("runtime-config", "podman", "--out", "out")
+
+    assert ran.code == 0
+    assert ran.stderr.count("warning:") == 1
+    assert "warning: mirrors.d/a.yaml:3:1: a, b, c and 3 more: podman asks the mirror for digests" in ran.stderr
+
+
 def test_only_leaves_out_what_cannot_be_expressed(place: Workplace):
     """The user says so, and gets the rest."""
     ran = place.run("runtime-config", "containerd", "--only", "hub", "--out", "out")
