@@ -25,11 +25,12 @@ def _render_lines(found: LockResult, layout: Layout) -> Iterator[str]:
         if lock.changes or lock.errors or lock.notes:
             yield from _render_mirror(lock, found.created_at, layout)
             yield ""
+    # First in its paragraph, so that a terminal shows it in bold.
+    yield from wrap_on_terminal(format_lock_summary(found), layout, rest="  ")
     for note in found.notes:
         yield from wrap_on_terminal(f"note: {sanitize_short(note)}", layout, rest="  ")
     if hint := find_lock_hint(found):
         yield from wrap_on_terminal(f"hint: {sanitize_short(hint)}", layout, rest="  ")
-    yield from wrap_on_terminal(format_lock_summary(found), layout, rest="  ")
 
 
 def _render_mirror(lock: MirrorLock, now: str, layout: Layout) -> Iterator[str]:

@@ -34,9 +34,11 @@ def render_coverage_table(coverage: Sequence[Coverage], images: Sequence[FoundIm
     nameless = _group([image for image in images if image.reference is None])
     rows = [*(_make_coverage_row(one, places[str(one.reference)]) for one in open_ones), *map(_make_row, nameless)]
     lines = [*render_rows(rows, layout), ""] if rows else []
+    # First in its paragraph, so that a terminal shows it in bold.
+    lines += wrap_on_terminal(format_coverage(coverage, unresolved=len(nameless)), layout, rest="  ")
     for hint in dict.fromkeys(one.hint for one in open_ones if one.hint):
         lines += wrap_on_terminal(f"hint: {hint}", layout, rest="  ")
-    return "\n".join([*lines, *wrap_on_terminal(format_coverage(coverage, unresolved=len(nameless)), layout, rest="  ")]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def format_summary(images: Sequence[FoundImage]) -> str:

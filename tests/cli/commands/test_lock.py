@@ -371,7 +371,8 @@ def test_check_writes_nothing(lab):
 
     assert {ran.code for ran in (table, markdown, document)} == {2}
     assert not (lab.folder / "mirrors.lock").exists()
-    assert "hint: run `imgsync lock`, review the difference and commit it\n1 file would change: 1 image locked, 1 to add" in table.stdout
+    assert "1 file would change: 1 image locked, 1 to add" in table.stdout
+    assert table.stdout.endswith("\nhint: run `imgsync lock`, review the difference and commit it\n")
     assert "run `imgsync lock`, review the difference and commit it" in markdown.stdout
     assert re.search(r"^\| \+ \| `\S+/app:1` \| `[0-9a-f]{12}` \|", markdown.stdout, re.MULTILINE)
     assert document.json["check"] is True
