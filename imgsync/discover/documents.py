@@ -7,14 +7,13 @@ The readers of the forms share it. Text in another encoding than UTF-8, as Power
 from __future__ import annotations
 
 import codecs
-import json
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from imgsync.config.document import Path
 from imgsync.config.yaml_stream import UnreadDocument, read_stream
 from imgsync.discover.model import FoundImage, SkippedInput
-from imgsync.discover.read_json import read_json
+from imgsync.discover.read_json import InvalidJsonError, read_json
 from imgsync.discover.templates import find_in_template
 
 SIZE_LIMIT = 256 << 20
@@ -57,11 +56,9 @@ def read_documents(data: bytes, *, file: str) -> Iterator[SourceDocument | Found
 
 def _read_json(data: bytes, *, file: str) -> Iterator[SourceDocument | SkippedInput]:
     try:
-        yield from read_json(data.decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        yield SkippedInput(file, error.lineno, f"invalid JSON: {error.msg}")
-    except ValueError as error:
-        yield SkippedInput(file, 0, f"invalid JSON: {error}")
+        yield from read_json(data)
+    except InvalidJsonError as error:
+        yield SkippedInput(file, error.line, f"invalid JSON: {error.message}")
 
 
 def _read_template(document: UnreadDocument) -> Iterator[FoundImage | SkippedInput]:

@@ -6,6 +6,7 @@ The items of a list object, such as `kubectl get pods -o json` writes, are read 
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +17,17 @@ from imgsync.config.document import Path
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _ITEMS = "items"
+# What is decoded at once; a larger value takes as much as it has.
+_PIECE_BYTES = 1 << 20
+_CUT_OF_NUMBER = len("e+")
+
+
+class InvalidJsonError(ValueError):
+    """Bytes that are not JSON, and the line, 0 if unknown."""
+
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(message)
+        self.message, self.line = message, line
 
 
 class JsonDocument:
@@ -34,20 +46,22 @@ class JsonDocument:
         return next((self._lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._lines), self._first_line)
 
 
-def read_json(text: str) -> Iterator[JsonDocument]:
+def read_json(data: bytes) -> Iterator[JsonDocument]:
     """
-    Yield the value of *text*; of a list object, each item.
+    Yield the value of *data*; of a list object, each item.
 
     Numbers stay the text that is written.
 
     Raises:
-        ValueError: *text* is not JSON. What was yielded before is valid.
+        InvalidJsonError: *data* is not JSON. What was yielded before is valid.
     """
-    scanner = _Scanner(text)
+    scanner = _Scanner(data)
     try:
         yield from scanner.read()
     except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        raise InvalidJsonError("nested too deep") from error
+    except UnicodeDecodeError as error:
+        raise InvalidJsonError(f"it is not UTF-8: {error.reason}") from error
 
 
 class _Number(str):
@@ -57,18 +71,20 @@ class _Number(str):
 
 
 class _Scanner:
-    """Reads a text from its beginning to its end."""
+    """Reads bytes to their end, a piece at a time."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._decoder = json.JSONDecoder(strict=False, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+    def __init__(self, data: bytes) -> None:
+        self._data, self._taken = memoryview(data), 0
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self._values = json.JSONDecoder(strict=False, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+        self._text = ""
         self._at = 0
         self._line, self._counted = 1, 0
 
     def read(self) -> Iterator[JsonDocument]:
         # Some programs write one value after the other.
-        while (start := self._skip_space()) < len(self._text):
-            if self._text.startswith("{", start):
+        while character := self._peek():
+            if character == "{":
                 yield from self._read_object()
             else:
                 yield self._read_value()
@@ -86,7 +102,7 @@ class _Scanner:
                 members[key] = []
                 yield from self._read_items()
             else:
-                members[key], self._at = self._decoder.raw_decode(self._text, self._skip_space())
+                members[key] = self._decode()
             self._skip_comma("}")
         self._at += 1
         yield JsonDocument(members, text="" if has_items else self._text, start=start, first_line=line)
@@ -96,41 +112,78 @@ class _Scanner:
         while self._peek() != "]":
             yield self._read_value()
             self._skip_comma("]")
+            self._drop_text()
         self._at += 1
 
     def _read_key(self) -> str:
         if self._peek() != '"':
-            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", self._text, self._at)
-        key, self._at = self._decoder.raw_decode(self._text, self._at)
+            raise self._make_error("Expecting property name enclosed in double quotes")
+        key = self._decode()
         if self._peek() != ":":
-            raise json.JSONDecodeError("Expecting ':' delimiter", self._text, self._at)
+            raise self._make_error("Expecting ':' delimiter")
         self._at += 1
-        self._skip_space()
         return str(key)
 
     def _skip_comma(self, closing: str) -> None:
         if self._peek() == ",":
             self._at += 1
         elif self._peek() != closing:
-            raise json.JSONDecodeError("Expecting ',' delimiter", self._text, self._at)
+            raise self._make_error("Expecting ',' delimiter")
 
     def _read_value(self) -> JsonDocument:
-        start = self._skip_space()
-        value, self._at = self._decoder.raw_decode(self._text, start)
+        self._peek()
+        start = self._at
+        value = self._decode()
         return JsonDocument(value, text=self._text, start=start, first_line=self._count_line(start))
+
+    def _decode(self) -> Any:
+        """Return the value that begins here, and pass it."""
+        self._peek()
+        while True:
+            try:
+                value, end = self._values.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if self._take_text():
+                    continue
+                self._at = max(self._counted, error.pos)
+                raise self._make_error(error.msg) from error
+            # A number may go on in the next piece, also after `1.` and `1e+`.
+            if len(self._text) - end > _CUT_OF_NUMBER or not self._take_text():
+                self._at = end
+                return value
+
+    def _peek(self) -> str:
+        """Return the next character beside white space, "" at the end."""
+        while True:
+            found = _SPACE.match(self._text, self._at)
+            self._at = found.end() if found else self._at
+            if self._at < len(self._text) or not self._take_text():
+                return self._text[self._at : self._at + 1]
+
+    def _take_text(self) -> bool:
+        """Decode the next piece; return False at the end."""
+        if self._taken >= len(self._data):
+            return False
+        # As much as is there, so that a value is not decoded too often.
+        end = self._taken + max(_PIECE_BYTES, len(self._text) - self._at)
+        self._text += self._decoder.decode(self._data[self._taken : end], final=end >= len(self._data))
+        self._taken = end
+        return True
+
+    def _drop_text(self) -> None:
+        """Forget what was read, if it is much."""
+        if self._at >= _PIECE_BYTES:
+            self._count_line(self._at)
+            self._text = self._text[self._at :]
+            self._at = self._counted = 0
 
     def _count_line(self, place: int) -> int:
         self._line += self._text.count("\n", self._counted, place)
         self._counted = place
         return self._line
 
-    def _peek(self) -> str:
-        return self._text[self._skip_space() : self._at + 1]
-
-    def _skip_space(self) -> int:
-        found = _SPACE.match(self._text, self._at)
-        self._at = found.end() if found else self._at
-        return self._at
+    def _make_error(self, message: str) -> InvalidJsonError:
+        return InvalidJsonError(message, self._count_line(self._at))
 
 
 def _place_texts(value: Any, text: str, start: int, line: int) -> Iterator[tuple[Path, int]]:
