@@ -157,7 +157,7 @@ class _Guard:
         for number, handler in self._before.items():
             signal.signal(number, handler or signal.SIG_DFL)
         if self._pending:
-            os.kill(os.getpid(), self._pending)
+            signal.raise_signal(self._pending)
 
     @contextlib.contextmanager
     def ending(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
