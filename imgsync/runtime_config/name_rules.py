@@ -13,7 +13,7 @@ from imgsync.errors import InvalidReferenceError
 from imgsync.runtime_config.model import Findings
 from imgsync.runtime_config.places import COMPONENTS, Place, Scope
 from imgsync.runtime_config.refusals import Refusal, Refusals
-from imgsync.runtime_config.routes import Route
+from imgsync.runtime_config.routes import Route, group_by_scope, iter_covering
 from imgsync.system.dataclass import dataclass
 
 # Registry, template of the tag, and the paths with their placeholders.
@@ -37,15 +37,13 @@ def find_name_rules(routes: Sequence[Route], findings: Findings, *, runtime: str
 
     What cannot be expressed is an error in *findings*; a destination that is left out is a warning.
     """
-    by_scope: dict[Scope, list[Route]] = {}
-    for route in routes:
-        by_scope.setdefault(route.scope, []).append(route)
+    by_scope = group_by_scope(routes)
     refusals = Refusals()
-    usable = {(route.mirror.name, route.scope): _find_usable(route, refusals, runtime) for route in routes}
+    usable = {(route.mirror.name, route.scope): refusals.keep_usable(route, lambda place: _refuse(place, runtime)) for route in routes}
     refusals.report(findings)
     rules = []
     for scope, group in by_scope.items():
-        others = [route for route in _iter_covering(scope, by_scope) if route is not group[0]]
+        others = [route for route in iter_covering(scope, by_scope) if route is not group[0]]
         places = usable[group[0].mirror.name, scope]
         shared = [place for place in places if all(_make_target(place) in set(_list_targets(route, scope)) for route in others)]
         if shared:
@@ -60,30 +58,12 @@ def find_name_rules(routes: Sequence[Route], findings: Findings, *, runtime: str
     return tuple(rules)
 
 
-def _find_usable(route: Route, refusals: Refusals, runtime: str) -> tuple[Place, ...]:
-    refused = [(place, refusal) for place in route.places if (refusal := _refuse(place, runtime)) is not None]
-    unusable = {id(place) for place, _ in refused}
-    usable = tuple(place for place in route.places if id(place) not in unusable)
-    refusals.add(route, refused, has_other_places=bool(usable))
-    return usable
-
-
 def _refuse(place: Place, runtime: str) -> Refusal | None:
     if "{tag}" not in place.destination.tag:
         return Refusal(f"`tag: {place.destination.tag}` is the same for all tags, and {runtime} cannot tell which one it is", "use {tag} in the template")
     if place.is_complete or place.is_flat:
         return None
     return Refusal(f"`repository: {place.destination.repository}` uses {{flat}} and other fields, and {runtime} cannot", "use {flat} alone, or {path}")
-
-
-def _iter_covering(scope: Scope, by_scope: Mapping[Scope, Sequence[Route]]) -> Iterator[Route]:
-    """Yield one route of each mirror that covers *scope*, longest first."""
-    seen: set[str] = set()
-    for one in (scope, *scope.list_above()):
-        for route in by_scope.get(one, ()):
-            if route.mirror.name not in seen and route.selects(scope):
-                seen.add(route.mirror.name)
-                yield route
 
 
 def _make_target(place: Place) -> _Target:

@@ -6,7 +6,7 @@ For runtimes that choose the longest prefix of an image's name: podman, CRI-O, O
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from imgsync.config.model import Mirror
@@ -14,7 +14,7 @@ from imgsync.runtime_config.mixed_sources import Area, warn_of_mixed_sources
 from imgsync.runtime_config.model import Findings
 from imgsync.runtime_config.places import Place, Scope
 from imgsync.runtime_config.refusals import Refusal, Refusals, refuse_renamed_tags
-from imgsync.runtime_config.routes import Route
+from imgsync.runtime_config.routes import Route, group_by_scope, iter_covering
 from imgsync.system.dataclass import dataclass
 
 
@@ -46,15 +46,13 @@ def find_namespaces(routes: Sequence[Route], findings: Findings, *, runtime: str
     A location of a namespace is also one of what is below it, because a runtime uses the longest prefix alone. What cannot be expressed is an error
     in *findings*; a destination that is left out is a warning.
     """
-    by_scope: dict[Scope, list[Route]] = {}
-    for route in routes:
-        by_scope.setdefault(route.scope, []).append(route)
+    by_scope = group_by_scope(routes)
     refusals = Refusals()
     locations = {(route.mirror.name, route.scope): _find_locations(route, refusals, runtime) for route in routes}
     refusals.report(findings)
     found: dict[str, Namespace] = {}
     for scope, group in by_scope.items():
-        moved = [_move(location, route.scope, scope) for route in _iter_covering(scope, by_scope) for location in locations[route.mirror.name, route.scope]]
+        moved = [_move(location, route.scope, scope) for route in iter_covering(scope, by_scope) for location in locations[route.mirror.name, route.scope]]
         namespace = Namespace(scope, _join_equal(moved))
         other = found.setdefault(str(scope), namespace)
         if list(map(str, other.locations)) != list(map(str, namespace.locations)):
@@ -92,11 +90,8 @@ def _check_ports(namespaces: Sequence[Namespace], findings: Findings, runtime: s
 
 def _find_locations(route: Route, refusals: Refusals, runtime: str) -> tuple[Location, ...]:
     """Return the locations of *route*; add what is left out."""
-    refused = [(place, refusal) for place in route.places if (refusal := _refuse(place, runtime)) is not None]
-    unusable = {id(place) for place, _ in refused}
-    usable = tuple(Location(place.registry, place.prefix or "", (route.mirror,)) for place in route.places if id(place) not in unusable)
-    refusals.add(route, refused, has_other_places=bool(usable))
-    return usable
+    usable = refusals.keep_usable(route, lambda place: _refuse(place, runtime))
+    return tuple(Location(place.registry, place.prefix or "", (route.mirror,)) for place in usable)
 
 
 def _refuse(place: Place, runtime: str) -> Refusal | None:
@@ -111,16 +106,6 @@ def _refuse(place: Place, runtime: str) -> Refusal | None:
         f"`repository: {place.destination.repository}` changes the paths below a namespace, and {runtime} can only replace the namespace",
         "name the repositories one by one (`repositories`), or use `runtime-config k3s` or `kyverno`, which rewrite paths",
     )
-
-
-def _iter_covering(scope: Scope, by_scope: Mapping[Scope, Sequence[Route]]) -> Iterator[Route]:
-    """Yield one route of each mirror that covers *scope*, longest first."""
-    seen: set[str] = set()
-    for one in (scope, *scope.list_above()):
-        for route in by_scope.get(one, ()):
-            if route.mirror.name not in seen and route.selects(scope):
-                seen.add(route.mirror.name)
-                yield route
 
 
 def _move(location: Location, outer: Scope, inner: Scope) -> Location:

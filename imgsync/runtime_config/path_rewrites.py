@@ -58,13 +58,9 @@ def find_registry_rewrites(routes: Iterable[Route], findings: Findings, *, runti
 
 def _find_usable(route: Route, refusals: Refusals, runtime: str) -> dict[str, Place]:
     """Return the first usable place of *route* at each registry."""
-    refused = [(place, refusal) for place in route.places if (refusal := _refuse(place, route.scope, runtime)) is not None]
-    unusable = {id(place) for place, _ in refused}
     usable: dict[str, Place] = {}
-    for place in route.places:
-        if id(place) not in unusable:
-            usable.setdefault(place.registry, place)
-    refusals.add(route, refused, has_other_places=bool(usable))
+    for place in refusals.keep_usable(route, lambda place: _refuse(place, route.scope, runtime)):
+        usable.setdefault(place.registry, place)
     return usable
 
 

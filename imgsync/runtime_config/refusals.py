@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from imgsync.config.model import Mirror
 from imgsync.runtime_config.model import Findings
@@ -36,6 +36,13 @@ class Refusals:
 
     def __init__(self) -> None:
         self._found: dict[_Refused, list[Scope]] = {}
+
+    def keep_usable(self, route: Route, refuse: Callable[[Place], Refusal | None]) -> tuple[Place, ...]:
+        """Return the places of *route* that *refuse* lets pass; add the others."""
+        judged = [(place, refuse(place)) for place in route.places]
+        usable = tuple(place for place, refusal in judged if refusal is None)
+        self.add(route, [(place, refusal) for place, refusal in judged if refusal is not None], has_other_places=bool(usable))
+        return usable
 
     def add(self, route: Route, refused: Sequence[tuple[Place, Refusal]], *, has_other_places: bool) -> None:
         """Add the places of *route* that are *refused*."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 
 from imgsync.config.model import Config, Destination, Mirror
@@ -53,6 +53,24 @@ def group_by_registry(routes: Iterable[Route]) -> dict[str, list[Route]]:
     for route in routes:
         found.setdefault(route.scope.registry, []).append(route)
     return found
+
+
+def group_by_scope(routes: Iterable[Route]) -> dict[Scope, list[Route]]:
+    """Return *routes* by their scope."""
+    found: dict[Scope, list[Route]] = {}
+    for route in routes:
+        found.setdefault(route.scope, []).append(route)
+    return found
+
+
+def iter_covering(scope: Scope, by_scope: Mapping[Scope, Sequence[Route]]) -> Iterator[Route]:
+    """Yield one route of each mirror that covers *scope*, longest first."""
+    seen: set[str] = set()
+    for one in (scope, *scope.list_above()):
+        for route in by_scope.get(one, ()):
+            if route.mirror.name not in seen and route.selects(scope):
+                seen.add(route.mirror.name)
+                yield route
 
 
 def describe_destination(destination: Destination) -> str:
