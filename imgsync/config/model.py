@@ -65,6 +65,10 @@ class Source:
         """Return the patterns, compiled."""
         return RepositoryFilter(include=self.include, regex=self.regex, exclude=self.exclude, exclude_regex=self.exclude_regex)
 
+    def list_namespaces_of(self, path: str) -> tuple[str, ...]:
+        """Return the namespaces that have *path* below them, as declared."""
+        return tuple(namespace for namespace in self.namespaces if not namespace or path.startswith(f"{namespace}/"))
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:

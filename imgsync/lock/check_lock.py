@@ -53,7 +53,7 @@ def _is_declared(mirror: Mirror, repository: str, paths: RepositoryFilter) -> bo
     path = repository.removeprefix(f"{source.registry}/")
     if path == repository or paths.is_excluded(path):
         return False
-    return path in source.repositories or (paths.includes(path) and any(not above or path.startswith(f"{above}/") for above in source.namespaces))
+    return path in source.repositories or (paths.includes(path) and bool(source.list_namespaces_of(path)))
 
 
 def _check_pins(lock: Lock, images: Iterable[LockedImage], pins: dict[str, str]) -> Iterator[FileError]:

@@ -102,7 +102,7 @@ class GoneFinder:
         present = {one.repository.path for one in listed.repositories}
         paths = source.compile_filter()
         for path in self._known.list_paths(source.registry) if listed.complete else ():
-            above = [namespace for namespace in source.namespaces if not namespace or path.startswith(f"{namespace}/")]
+            above = source.list_namespaces_of(path)
             if path in present or not above or not paths.includes(path) or not all(namespace in listed.complete for namespace in above):
                 continue
             is_empty = not any(listed.complete[namespace] for namespace in above)

@@ -84,9 +84,8 @@ def list_relative_paths(source: Source, paths: RepositoryFilter, path: str) -> I
         # A repository's own declaration wins over its namespace's.
         yield path
         return
-    for namespace in source.namespaces if paths.includes(path) else ():
-        if not namespace or path.startswith(f"{namespace}/"):
-            yield strip_namespace(path, namespace)
+    for namespace in source.list_namespaces_of(path) if paths.includes(path) else ():
+        yield strip_namespace(path, namespace)
 
 
 def strip_namespace(path: str, namespace: str) -> str:
