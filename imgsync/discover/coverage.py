@@ -124,9 +124,8 @@ class _Declared:
             return path
         if not self._paths.includes(path):
             return None
-        below = [namespace for namespace in source.namespaces if not namespace or path.startswith(f"{namespace}/")]
-        # As in a plan: the last namespace that lists it.
-        return (path[len(below[-1]) + 1 :] if below[-1] else path) if below else None
+        # As in a plan: the first namespace that lists it.
+        return next((path.removeprefix(f"{namespace}/") for namespace in source.list_namespaces_of(path)), None)
 
     def ask(self, reference: Reference) -> Answer:
         """Return whether the mirror selects *reference*, of a repository that it selects."""

@@ -91,6 +91,16 @@ def test_one_mirror_that_selects_an_image_is_enough():
             "source: {registry: q.io, namespaces: [a]}, destinations: [{registry: r.io, repository: 'x/{relative}', tag: 'v{tag}'}]",
             ["r.io/x/b:v1"],
         ),
+        (
+            "q.io/a/b/c:1",
+            "source: {registry: q.io, namespaces: [a, a/b]}, destinations: [{registry: r.io, repository: 'x/{relative}'}]",
+            ["r.io/x/b/c:1"],
+        ),
+        (
+            "q.io/a/b/c:1",
+            "source: {registry: q.io, namespaces: [a/b, a]}, destinations: [{registry: r.io, repository: 'x/{relative}'}]",
+            ["r.io/x/c:1"],
+        ),
         ("q.io/a/b", "source: q.io/a/b", ["r.io/m/a/b:latest"]),
         ("q.io/c:1", "source: q.io/a", []),
     ],
