@@ -7,13 +7,14 @@ The readers of the forms share it. Text in another encoding than UTF-8, as Power
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from imgsync.config.document import Path
 from imgsync.config.yaml_stream import UnreadDocument, read_stream
 from imgsync.discover.model import FoundImage, SkippedInput
 from imgsync.discover.read_json import InvalidJsonError, read_json
+from imgsync.discover.shapes import DEPTH_LIMIT, TooDeepError
 from imgsync.discover.templates import find_in_template
 
 SIZE_LIMIT = 256 << 20
@@ -27,6 +28,22 @@ class SourceDocument(Protocol):
 
     def find_line(self, path: Path, inner_line: int = 0) -> int:
         """Return the line of the text at *path*, or within it."""
+
+
+def find_in_each(data: bytes, find: Callable[[SourceDocument], Iterator[FoundImage | SkippedInput]], *, file: str) -> Iterator[FoundImage | SkippedInput]:
+    """
+    Yield what *find* finds in each document of *data*.
+
+    One document is read at a time. A document that is not valid is one SkippedInput, and the others are still read.
+    """
+    for document in read_documents(data, file=file):
+        if isinstance(document, FoundImage | SkippedInput):
+            yield document
+            continue
+        try:
+            yield from find(document)
+        except TooDeepError:
+            yield SkippedInput(file, document.find_line(()), f"nested deeper than {DEPTH_LIMIT} levels")
 
 
 def read_documents(data: bytes, *, file: str) -> Iterator[SourceDocument | FoundImage | SkippedInput]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imgsync.config.document import Path, format_path
-from imgsync.discover.documents import SourceDocument, read_documents
+from imgsync.discover.documents import SourceDocument, find_in_each
 from imgsync.discover.model import Certainty, FoundImage, SkippedInput
 from imgsync.discover.names import read_name
 from imgsync.discover.shapes import Mention, find_in_value, is_without_images, lower
@@ -48,17 +48,11 @@ def find_in_documents(data: bytes, *, file: str) -> Iterator[FoundImage | Skippe
     """
     Yield the images in *data*, Kubernetes objects as YAML or JSON.
 
-    One document is read at a time. A document that is not valid is one SkippedInput, and the others are still read.
-
     Args:
         data: The output of `kubectl`, `helm template` or a program like them.
         file: What the finds name as their file.
     """
-    for document in read_documents(data, file=file):
-        if isinstance(document, FoundImage | SkippedInput):
-            yield document
-        else:
-            yield from find_in_objects(document, file=file)
+    return find_in_each(data, lambda document: find_in_objects(document, file=file), file=file)
 
 
 def find_in_objects(document: SourceDocument, *, file: str) -> Iterator[FoundImage]:

@@ -13,12 +13,11 @@ from typing import Any
 
 from imgsync.discover.compose import find_in_compose, is_compose
 from imgsync.discover.dockerfile import find_in_dockerfile
-from imgsync.discover.documents import decode_wide, read_documents
+from imgsync.discover.documents import decode_wide, find_in_each
 from imgsync.discover.github import find_in_action, find_in_workflow, is_action, is_workflow
 from imgsync.discover.gitlab import find_in_pipeline, is_pipeline
 from imgsync.discover.kubernetes import find_in_objects
 from imgsync.discover.model import FoundImage, SkippedInput
-from imgsync.discover.shapes import DEPTH_LIMIT, TooDeepError
 from imgsync.discover.terraform import find_in_terraform
 
 Finds = Iterator[FoundImage | SkippedInput]
@@ -50,14 +49,7 @@ def find_in_data(data: bytes, *, file: str) -> Finds:
 
 def find_in_yaml(data: bytes, *, file: str) -> Finds:
     """Yield the images of each document in *data*, YAML or JSON."""
-    for document in read_documents(data, file=file):
-        if isinstance(document, FoundImage | SkippedInput):
-            yield document
-            continue
-        try:
-            yield from _choose_by_shape(document.value)(document, file=file)
-        except TooDeepError:
-            yield SkippedInput(file, document.find_line(()), f"nested deeper than {DEPTH_LIMIT} levels")
+    return find_in_each(data, lambda document: _choose_by_shape(document.value)(document, file=file), file=file)
 
 
 def _choose_by_shape(value: Any) -> Callable[..., Finds]:

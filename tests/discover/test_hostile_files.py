@@ -7,9 +7,10 @@ import tracemalloc
 
 import pytest
 
+from imgsync.discover.kubernetes import find_in_documents
 from imgsync.discover.model import FoundImage, SkippedInput
 from imgsync.discover.readers import find_in_data
-from tests.discover.finds import skipped
+from tests.discover.finds import brief, skipped
 from tests.support.effort import effort
 
 LONG = 100_000
@@ -69,6 +70,18 @@ def test_deep_nesting_is_skipped_with_a_reason(file, opening, closing, depth):
     found = list(find_in_data(text.encode(), file=file))
 
     assert [one.message for one in skipped(found)] != []
+
+
+@pytest.mark.row("DISC-08")
+@pytest.mark.parametrize("find", [find_in_data, find_in_documents])
+def test_deep_text_within_a_document_hides_no_other(find):
+    """A file and a rendered chart are read alike."""
+    deep = f"kind: ConfigMap\ndata:\n  a: |\n    image: quay.io/a/b:1\n    x: {'[' * 99}{']' * 99}\n"
+
+    found = list(find(f"{deep}---\nimage: quay.io/a/b:2\n".encode(), file="a.yaml"))
+
+    assert [(one.line, one.message) for one in skipped(found)] == [(1, "nested deeper than 100 levels")]
+    assert brief(found) == [("quay.io/a/b:2", "likely", 7)]
 
 
 @pytest.mark.row("DISC-11")
