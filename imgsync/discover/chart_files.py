@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from imgsync.discover.paths import is_file
+from imgsync.discover.paths import is_file, is_link_out_of
 from imgsync.errors import ImgsyncError
 from imgsync.system.dataclass import dataclass
 
@@ -87,14 +87,14 @@ def _read_folder(path: str, root: str) -> Iterator[tuple[str, bytes]]:
 def _check_links(path: str, root: str) -> None:
     """Refuse links that leave *root*."""
     # Helm follows them, and a template can print the file.
-    top, seen = os.path.realpath(root), 0
+    seen = 0
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
             seen += 1
             if seen > _ENTRIES:
                 raise ChartError(f"the chart has more than {_ENTRIES:,} files")
             file = Path(folder, name)
-            if file.is_symlink() and not f"{os.path.realpath(file)}/".startswith(f"{top}/"):
+            if is_link_out_of(file, root):
                 raise ChartError(f"{os.path.relpath(file, path)} is a link to a file outside of {root}", hint="put the file itself there")
 
 

@@ -11,10 +11,11 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from imgsync.discover.chart_files import PACKED, has_chart, is_packed
+from imgsync.discover.chart_files import CHART_FILE, PACKED, has_chart, is_packed
 from imgsync.discover.documents import SIZE_LIMIT
+from imgsync.discover.kustomize import FILES as KUSTOMIZATION_FILES
 from imgsync.discover.model import FoundImage, SkippedInput
-from imgsync.discover.paths import is_folder
+from imgsync.discover.paths import is_folder, is_link_out_of
 from imgsync.discover.readers import find_in_data, find_in_yaml, is_read_in_folders
 
 Finds = Iterator[FoundImage | SkippedInput]
@@ -23,8 +24,6 @@ ReadFolder = Callable[[str], Finds]
 
 STDIN = "-"
 _CHART_MESSAGE = "a chart has to be rendered"
-_CHARTS = frozenset({"Chart.yaml"})
-_KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 _KEPT_HIDDEN = frozenset({".github", ".gitlab", ".gitlab-ci", ".gitlab-ci.yml", ".gitlab-ci.yaml"})
 _LEFT_OUT = frozenset({"node_modules"})
 
@@ -57,11 +56,10 @@ def find_images(
 def _find_in_folder(folder: str, read_chart: ReadFolder | None, read_kustomization: ReadFolder | None) -> Finds:
     failed: list[OSError] = []
     for place, folders, files in os.walk(folder, onerror=failed.append):
-        names = frozenset(files)
-        if names & _CHARTS:
+        if CHART_FILE in files:
             folders.clear()
             yield from _render(place, read_chart, _CHART_MESSAGE)
-        elif names & _KUSTOMIZATIONS:
+        elif not frozenset(files).isdisjoint(KUSTOMIZATION_FILES):
             folders.clear()
             yield from _render(place, read_kustomization, "a kustomization has to be rendered")
         else:
@@ -87,7 +85,7 @@ def _render(folder: str, read: ReadFolder | None, message: str) -> Finds:
 
 def _find_in_member(file: str, folder: str, read_chart: ReadFolder | None) -> Finds:
     """Yield the images of a file, unless it links elsewhere."""
-    if Path(file).is_symlink() and not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder)):
+    if is_link_out_of(file, folder):
         yield SkippedInput(file, 0, "the link leads out of the folder", "give the file that it names, too")
     elif is_packed(file):
         # An archive that is not a chart is like any other file that no reader knows.

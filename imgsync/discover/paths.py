@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -19,6 +20,11 @@ def is_file(path: str | Path) -> bool:
 def is_there(path: str | Path) -> bool:
     """Return whether *path* exists."""
     return _read_mode(path) != 0
+
+
+def is_link_out_of(file: str | Path, folder: str) -> bool:
+    """Return whether *file* is a link that leads out of *folder*."""
+    return Path(file).is_symlink() and not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
 
 
 def _read_mode(path: str | Path) -> int:
