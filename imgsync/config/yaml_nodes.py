@@ -17,7 +17,7 @@ from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_message
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SPLIT = "split it into several files"
+SPLIT_HINT = "split it into several files"
 QUOTE_HINT = "put a value that begins with this character in quotes"
 # What libyaml and PyYAML say -> what to do about it; the beginning of the message decides.
 _YAML_HINTS = {
@@ -98,6 +98,20 @@ class InvalidYamlError(Exception):
         self.place, self.message, self.hint = place, message, hint
 
 
+def decode_text(data: bytes) -> str:
+    """
+    Return *data* as text, without a byte order mark.
+
+    Raises:
+        InvalidYamlError: It is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InvalidYamlError((line, error.start - data.rfind(b"\n", 0, error.start)), "the file is not UTF-8", "save it as UTF-8") from error
+
+
 def parse_nodes(text: str, limits: YamlLimits) -> Iterator[YamlNode]:
     """
     Yield the root node of each document, built without recursion.
@@ -129,7 +143,7 @@ def _build_roots(text: str, limits: YamlLimits) -> Iterator[YamlNode]:
     while (kind := type(event := get_event())) is not yaml.StreamEndEvent:
         seen += 1
         if seen > limits.values:
-            raise InvalidYamlError(find_place(event.start_mark), f"the file has more than {limits.values:,} values", _SPLIT)
+            raise InvalidYamlError(find_place(event.start_mark), f"the file has more than {limits.values:,} values", SPLIT_HINT)
         if kind in _NODES:
             node = _make_node(event, anchors, limits)
             if kind in _STARTS:
@@ -151,7 +165,7 @@ def _build_roots(text: str, limits: YamlLimits) -> Iterator[YamlNode]:
 
 def _count_document(documents: int, event: yaml.Event, limits: YamlLimits) -> int:
     if documents == limits.documents:
-        raise InvalidYamlError(find_place(event.start_mark), f"the file has more than {limits.documents:,} documents", _SPLIT)
+        raise InvalidYamlError(find_place(event.start_mark), f"the file has more than {limits.documents:,} documents", SPLIT_HINT)
     return documents + 1
 
 
@@ -175,7 +189,7 @@ def _describe_error(error: yaml.MarkedYAMLError, limits: YamlLimits) -> InvalidY
     # Only where it begins is of use for what is never closed.
     is_unclosed = "end of stream" in (error.problem or "") and error.context_mark is not None
     mark = error.context_mark if is_unclosed else error.problem_mark or error.context_mark
-    place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    place = find_place(mark)
     if "nesting depth" in (error.problem or ""):
         # The parser looks ahead and reaches its own limit before ours.
         return InvalidYamlError(place, limits.too_deep)

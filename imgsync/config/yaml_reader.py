@@ -14,12 +14,11 @@ from typing import Any
 import yaml
 
 from imgsync.config.document import Document, Path, Place, Scalar, cut_before_secret, format_path
-from imgsync.config.yaml_nodes import InvalidYamlError, YamlLimits, YamlNode, parse_nodes
+from imgsync.config.yaml_nodes import SPLIT_HINT, InvalidYamlError, YamlLimits, YamlNode, decode_text, parse_nodes
 from imgsync.errors import FileError
 from imgsync.text.sanitize import sanitize_message
 
 _RESOLVER: Any = yaml.resolver.Resolver()
-_SPLIT = "split it into several files"
 _KINDS = {"int": "number", "float": "number", "bool": "boolean", "null": "null", "timestamp": "date"}
 _OWN_LIMITS = YamlLimits()
 
@@ -53,12 +52,8 @@ def parse_documents(data: bytes, *, file: str, limits: YamlLimits = _OWN_LIMITS)
 
 def _decode(data: bytes, limits: YamlLimits) -> str:
     if len(data) > limits.size_bytes:
-        raise InvalidYamlError((1, 1), f"the file is larger than {limits.size_bytes >> 20} MiB", _SPLIT)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InvalidYamlError((line, error.start - data.rfind(b"\n", 0, error.start)), "the file is not UTF-8", "save it as UTF-8") from error
+        raise InvalidYamlError((1, 1), f"the file is larger than {limits.size_bytes >> 20} MiB", SPLIT_HINT)
+    text = decode_text(data)
     for number, line_text in enumerate(text.splitlines(), 1):
         indent = line_text[: len(line_text) - len(line_text.lstrip())]
         if "\t" in indent and line_text.strip():

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from imgsync.config.document import Path
-from imgsync.config.yaml_nodes import InvalidYamlError, YamlLimits, YamlNode, parse_nodes
+from imgsync.config.yaml_nodes import InvalidYamlError, YamlLimits, YamlNode, decode_text, parse_nodes
 from imgsync.errors import FileError
 from imgsync.system.dataclass import dataclass
 
@@ -137,11 +137,7 @@ def _read_piece(piece: bytes, *, file: str, first_line: int, limits: YamlLimits)
 def _decode(piece: bytes, limits: YamlLimits) -> str:
     if len(piece) > limits.size_bytes:
         raise InvalidYamlError((1, 1), f"a document is larger than {limits.size_bytes >> 20} MiB", "write it as JSON, or split it")
-    try:
-        return piece.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = piece.count(b"\n", 0, error.start) + 1
-        raise InvalidYamlError((line, error.start - piece.rfind(b"\n", 0, error.start)), "the file is not UTF-8", "save it as UTF-8") from error
+    return decode_text(piece)
 
 
 def _list_values(node: YamlNode) -> dict[str, YamlNode]:
