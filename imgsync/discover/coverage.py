@@ -18,7 +18,7 @@ from imgsync.config.model import Destination, Mirror
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import InvalidReferenceError
 from imgsync.filters.tags import TagFilter, has_only_names, select_tags
-from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.reference import Reference, Repository, is_pin
 from imgsync.oci.spec.referrers import is_referrers_tag
 from imgsync.system.dataclass import dataclass
 
@@ -170,8 +170,8 @@ def _find_target(destination: Destination, reference: Reference, relative: str) 
 
 def _read_pins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     for name in names:
-        tag, at, digest = name.partition("@")
-        if at or ":" in name:
+        if is_pin(name):
+            tag, at, digest = name.partition("@")
             yield (tag, digest) if at else (name, name)
 
 

@@ -67,7 +67,7 @@ def read_name(text: str, *, certainty: Certainty = Certainty.SURE) -> ImageName:
         reference = parse_reference(name)
     except InvalidReferenceError as error:
         return ImageName(shown, None, Certainty.UNRESOLVED, str(error))
-    if not is_pinned(reference):
+    if not reference.name:
         return ImageName(shown, reference, Certainty.UNRESOLVED, NO_TAG)
     return ImageName(shown, reference, certainty)
 
@@ -91,11 +91,6 @@ def strip_transport(text: str) -> str:
         if text.startswith(transport):
             return text[len(transport) :]
     return text
-
-
-def is_pinned(reference: Reference) -> bool:
-    """Return whether *reference* has a tag or a digest."""
-    return bool(reference.tag or reference.digest)
 
 
 def has_template(text: str) -> bool:
