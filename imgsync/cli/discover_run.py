@@ -44,8 +44,10 @@ def run_discover(options: Mapping[str, Any]) -> int:
     common = replace(parse_common_options(dict(options)), state=None)
     config = _load_declarations(options, common)
     images, skipped = _find(options)
-    coverage = None if config is None else _find_coverage(images, config, common, is_live=options["live"])
-    if coverage is not None:
+    coverage = None
+    if config is not None:
+        images = tuple(_rename(image, config) for image in images)
+        coverage = _find_coverage(images, config, common, is_live=options["live"])
         _annotate_uncovered(coverage, images)
     _print(images, skipped, coverage, options, taken=frozenset(mirror.name for mirror in config.mirrors) if config is not None else frozenset())
     # Below a long table, where they are seen.
@@ -116,7 +118,7 @@ def _annotate_uncovered(coverage: Sequence[Coverage], images: Sequence[FoundImag
 def _find_coverage(images: Sequence[FoundImage], config: Config, common: CommonOptions, *, is_live: bool) -> tuple[Coverage, ...]:
     from imgsync.discover.coverage import Declarations
 
-    references = sorted({_rename(image.reference, config) for image in images if image.reference is not None})
+    references = sorted({image.reference for image in images if image.reference is not None})
     declarations = Declarations(config.mirrors)
     found = tuple(declarations.find_coverage(reference) for reference in references)
     if not is_live:
@@ -135,10 +137,13 @@ def _find_coverage(images: Sequence[FoundImage], config: Config, common: CommonO
         return session.finish(lambda: ask_destinations(found, config.mirrors, resolve))
 
 
-def _rename(reference: Reference, config: Config) -> Reference:
-    """Return *reference* with the name that the declarations use for its registry."""
+def _rename(image: FoundImage, config: Config) -> FoundImage:
+    """Return *image* with the name that the declarations use for its registry."""
+    reference = image.reference
+    if reference is None:
+        return image
     registry = config.registries.find_name(reference.repository.registry)
-    return replace(reference, repository=replace(reference.repository, registry=registry))
+    return replace(image, reference=replace(reference, repository=replace(reference.repository, registry=registry)))
 
 
 def _print(

@@ -130,6 +130,19 @@ def test_mirrors_of_what_is_not_covered_only(folder):
     assert folder.run("discover", "k8s", "--covered-by", "mirrors.d").code == 0
 
 
+def test_registry_has_the_name_of_the_declarations(folder):
+    """Over http, its port 80 makes no difference: neither to the places of an image, nor to what is left to declare."""
+    declare(folder, "r.example/a", "{names: [v1]}")
+    (folder.folder / "registries.yaml").write_text("version: 1\nregistries:\n  r.example: {tls: false}\n")
+    (folder.folder / "one.yaml").write_text("image: r.example:80/a:v1\n---\nimage: r.example:80/b:v1\n")
+
+    table, mirrors = (folder.run("discover", "one.yaml", "--covered-by", "mirrors.d", "-o", form) for form in ("table", "mirrors"))
+
+    assert "no mirror selects its repository; used in one.yaml:3" in table.stdout
+    assert 'source: "r.example/b"' in mirrors.stdout
+    assert "/a" not in mirrors.stdout
+
+
 def test_images_that_no_mirror_selects_exit_2(folder):
     """Each with the reason, where it is used, and what to do; what only a listing decides, too."""
     declare(folder, "{registry: quay.io, namespaces: [example]}", "{newest: 5, include: ['v*']}")
