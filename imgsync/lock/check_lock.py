@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import groupby
 
 from imgsync.config.model import Mirror
 from imgsync.errors import FileError
@@ -13,7 +12,7 @@ from imgsync.filters.repositories import RepositoryFilter
 from imgsync.filters.tags import has_only_names, select_tags
 from imgsync.lock.declaration import compute_declaration_digest
 from imgsync.lock.model import Lock, LockedImage
-from imgsync.oci.spec.reference import is_pin, split_reference
+from imgsync.oci.spec.reference import is_pin
 
 _MOST_ERRORS = 20
 
@@ -35,7 +34,7 @@ def check_images(lock: Lock, mirror: Mirror, *, checks_tags: bool) -> list[FileE
     paths = mirror.source.compile_filter()
     pins = {name.partition("@")[0]: name.partition("@")[2] for name in mirror.tags.names if is_pin(name) and "@" in name}
     errors: list[FileError] = []
-    for repository, images in groupby(lock.images.values(), key=lambda one: split_reference(one.image)[0]):
+    for repository, images in lock.iter_repositories():
         some = list(images)
         if not _is_declared(mirror, repository, paths):
             hint = f"remove the line, or declare the repository and run `imgsync lock --only {mirror.name}`"
@@ -59,7 +58,7 @@ def _is_declared(mirror: Mirror, repository: str, paths: RepositoryFilter) -> bo
 def _check_pins(lock: Lock, images: Iterable[LockedImage], pins: dict[str, str]) -> Iterator[FileError]:
     """Yield each image whose digest contradicts the declared one."""
     for one in images if pins else ():
-        declared = pins.get(_get_tag(one), one.digest)
+        declared = pins.get(one.tag_or_digest, one.digest)
         if declared != one.digest:
             yield _make_error(lock, one.line, f"{one.image} is declared with the digest {declared}", "change the digest where it is declared: `tags.names`")
 
@@ -67,7 +66,7 @@ def _check_pins(lock: Lock, images: Iterable[LockedImage], pins: dict[str, str])
 def _check_tags(lock: Lock, mirror: Mirror, images: list[LockedImage]) -> Iterator[FileError]:
     """Yield each image whose tag the filters drop."""
     named = {part for name in mirror.tags.names for part in (name, name.partition("@")[0])}
-    rest = {_get_tag(one): one for one in images if _get_tag(one) not in named}
+    rest = {one.tag_or_digest: one for one in images if one.tag_or_digest not in named}
     if not rest:
         return
     selected: Iterable[str] = ()
@@ -78,11 +77,6 @@ def _check_tags(lock: Lock, mirror: Mirror, images: list[LockedImage]) -> Iterat
     for tag in rest.keys() - set(selected):
         hint = f"remove the line, or change the filters and run `imgsync lock --only {mirror.name}`"
         yield _make_error(lock, rest[tag].line, f"`tags` of the mirror {mirror.name} does not select {rest[tag].image}", hint)
-
-
-def _get_tag(one: LockedImage) -> str:
-    """Return the tag of *one*, its digest if it has none."""
-    return split_reference(one.image)[1][1:]
 
 
 def _make_error(lock: Lock, line: int, message: str, hint: str) -> FileError:

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imgsync.errors import ConfigError, FileError, InvalidReferenceError
-from imgsync.lock.model import Lock, LockedImage
+from imgsync.lock.model import Lock, LockedImage, make_sorted_images
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_tag, parse_reference, parse_repository, split_reference
 from imgsync.system.packed_map import PackedMap
-from imgsync.system.sorted_runs import SortedRuns
 
 VERSION = "1"
 # A repository, a tag and a digest have at most 255, 128 and 135 characters.
@@ -84,7 +83,7 @@ class _Reader:
         self._mirror = mirror
         self._settings: dict[str, tuple[int, str]] = {}
         self._errors: list[FileError] = []
-        self._images = SortedRuns[LockedImage](attrgetter("image"), lambda one: (one.image, one.digest, one.line), LockedImage)
+        self._images = make_sorted_images()
 
     def read(self, lines: Iterator[bytes]) -> None:
         """Read every line; errors are collected."""
@@ -116,8 +115,7 @@ class _Reader:
             self._check_duplicates()
         if self._errors:
             raise ConfigError(tuple(self._errors))
-        rows = ((one.image, one.digest, one.line) for one in self._images)
-        images = PackedMap[LockedImage](rows, LockedImage, lambda _, one: (one.image, one.digest, one.line))
+        images = PackedMap[LockedImage]((one.row for one in self._images), LockedImage, lambda _, one: one.row)
         line, declaration = self._settings["declaration"]
         return Lock(self._file, self._mirror, declaration, line, images)
 

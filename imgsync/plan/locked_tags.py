@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
-from itertools import groupby
 
 from imgsync.errors import ImgsyncError, NotFoundError
 from imgsync.filters.quote_tags import quote_tags
 from imgsync.listing.model import ListedTag, ListedTags, pack_in_order
 from imgsync.lock.model import Lock, LockedImage
 from imgsync.oci.spec.digest import shorten_digest
-from imgsync.oci.spec.reference import is_pin, parse_repository, split_reference
+from imgsync.oci.spec.reference import is_pin, parse_repository
 from imgsync.plan.list_repositories import SourceRepository, list_relative_paths
 from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags
 from imgsync.plan.model import PlanError
@@ -79,7 +78,7 @@ def _list_locked(result: MirrorPlan, lock: Lock) -> Iterator[SelectedTags]:
     paths = mirror.source.compile_filter()
     # A declared digest is part of the tag's name.
     pins = {name.partition("@")[0]: name for name in mirror.tags.names if is_pin(name)}
-    for name, images in groupby(lock.images.values(), key=lambda one: split_reference(one.image)[0]):
+    for name, images in lock.iter_repositories():
         repository = parse_repository(name)
         found = SourceRepository(repository, next(iter(list_relative_paths(mirror.source, paths, repository.path)), repository.path))
         tags = pack_in_order(ListedTags(_make_tags(images, pins)))
@@ -93,8 +92,7 @@ def _list_locked(result: MirrorPlan, lock: Lock) -> Iterator[SelectedTags]:
 
 def _make_tags(images: Iterable[LockedImage], pins: dict[str, str]) -> Iterator[ListedTag]:
     for one in images:
-        name = split_reference(one.image)[1][1:]
-        yield ListedTag(pins.get(name, name), digest=one.digest)
+        yield ListedTag(pins.get(one.tag_or_digest, one.tag_or_digest), digest=one.digest)
 
 
 def _merge(selected: SelectedTags, locked: SelectedTags | None, differences: _Differences) -> SelectedTags:

@@ -16,8 +16,8 @@ from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError, UsageError
 from imgsync.lock.declaration import compute_declaration_digest
 from imgsync.lock.load_locks import locate_lock
-from imgsync.lock.model import Lock, LockedImage
-from imgsync.oci.spec.reference import parse_reference, split_reference
+from imgsync.lock.model import Lock, LockedImage, make_sorted_images
+from imgsync.oci.spec.reference import parse_reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.kept_changes import KeptChanges
 from imgsync.plan.known_tags import KnownTags
@@ -95,7 +95,7 @@ class _LockMaker:
         """Return the lock of one mirror whose tags are selected."""
         mirror = plan.mirror
         self._check_count(plan)
-        images = SortedRuns[LockedImage](attrgetter("image"), lambda one: (one.image, one.digest, one.line), LockedImage)
+        images = make_sorted_images()
         changes: list[LockChange] = []
         held: list[tuple[str, str]] = []
         for settled in self._settle(plan) if not plan.errors else ():
@@ -173,7 +173,7 @@ class _LockMaker:
         for one in iter_unknown(lock.images.values(), (one.image for one in images), key=attrgetter("image")):
             if plan.incomplete or (plan.part is not None and not plan.part.has(parse_reference(one.image))):
                 kept.append(one)
-            elif split_reference(one.image)[0] in emptied:
+            elif one.repository in emptied:
                 kept.append(one)
                 unlisted += 1
             else:
