@@ -26,11 +26,11 @@ from imgsync.plan.lock_image import ImageLocker, LockTask, SettledImage
 from imgsync.plan.lock_update import LockUpdate
 from imgsync.plan.mirror_part import find_part, report_unmatched
 from imgsync.plan.mirror_plan import MirrorPlan
-from imgsync.plan.plan_error import make_mirror_error, make_plan_error
+from imgsync.plan.plan_error import make_plan_error
 from imgsync.plan.select_mirror import MirrorSelector
-from imgsync.plan.selection_notes import explain_shortage
+from imgsync.plan.selection_notes import make_excess_error, make_shortage_error
 from imgsync.system.sorted_runs import SortedRuns, iter_unknown
-from imgsync.text.units import format_count, format_subject
+from imgsync.text.units import format_count
 
 _MIRRORS_AT_ONCE = 4
 
@@ -125,12 +125,10 @@ class _LockMaker:
         tags = plan.mirror.tags
         count = sum(len(one.tags) for one in plan.selected)
         if tags.at_most is not None and count > tags.at_most:
-            message = f"{format_subject(count, 'tag')} selected, more than at_most: {tags.at_most}"
-            plan.errors.append(make_mirror_error(plan.mirror, message, "narrow the filters, or raise at_most"))
+            plan.errors.append(make_excess_error(plan.mirror, count))
         # Of a part, it is unknown how many tags the whole has.
         if plan.part is None and not plan.errors and count < tags.at_least:
-            message = f"{format_subject(count, 'tag')} selected, fewer than at_least: {tags.at_least}"
-            plan.errors.append(make_mirror_error(plan.mirror, message, explain_shortage(plan.selected)))
+            plan.errors.append(make_shortage_error(plan.mirror, count, plan.selected))
 
     def _settle(self, plan: MirrorPlan) -> Iterator[SettledImage]:
         """Yield each selected image with the digest that it gets."""

@@ -18,13 +18,13 @@ from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags
 from imgsync.plan.model import PENDING, Action, Change, PlanError
 from imgsync.plan.nearby_tags import NearbyTags
-from imgsync.plan.plan_error import make_mirror_error, make_missing_error, make_plan_error
+from imgsync.plan.plan_error import make_missing_error, make_plan_error
 from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.ready import ReadyChanges
 from imgsync.plan.select_mirror import MirrorSelector
 from imgsync.plan.select_tags import is_named_exactly
-from imgsync.plan.selection_notes import describe_selection, explain_shortage
-from imgsync.text.units import format_count, format_subject
+from imgsync.plan.selection_notes import describe_selection, make_excess_error, make_shortage_error
+from imgsync.text.units import format_count
 
 _FROZEN = {"k8s.gcr.io": "k8s.gcr.io has been frozen since April 2023; mirror from registry.k8s.io instead"}
 
@@ -86,9 +86,7 @@ class MirrorPlanner:
         # Of a part, it is unknown how many tags the whole has.
         at_most, at_least = mirror.tags.at_most, mirror.tags.at_least if result.part is None else 0
         if at_most is not None and count > at_most:
-            result.errors.append(
-                make_mirror_error(mirror, f"{format_subject(count, 'tag')} selected, more than at_most: {at_most}", "narrow the filters, or raise at_most")
-            )
+            result.errors.append(make_excess_error(mirror, count))
             result.judged.clear()
             return
         planner = self._open_planner(mirror, count)
@@ -150,8 +148,7 @@ class MirrorPlanner:
     def _discard(self, result: MirrorPlan, found: int) -> None:
         """Drop the changes of a mirror with fewer tags than `at_least`."""
         if found or not result.errors:
-            message = f"{format_subject(found, 'tag')} selected, fewer than at_least: {result.mirror.tags.at_least}"
-            result.errors.append(make_mirror_error(result.mirror, message, explain_shortage(result.selected)))
+            result.errors.append(make_shortage_error(result.mirror, found, result.selected))
         result.clear_changes()
         # Nothing that this run saw first is believed.
         result.gone = [tag for tag in result.gone if tag.since]

@@ -1,15 +1,17 @@
-"""Say how tags were chosen, and why there are too few."""
+"""Say how tags were chosen, and why their number is wrong."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from imgsync.config.model import Mirror
 from imgsync.filters.quote_tags import quote_tags
 from imgsync.plan.gone_tag import Absence
 from imgsync.plan.mirror_plan import SelectedTags
-from imgsync.plan.model import FilterStep
-from imgsync.text.units import format_count
+from imgsync.plan.model import FilterStep, PlanError
+from imgsync.plan.plan_error import make_mirror_error
+from imgsync.text.units import format_count, format_subject
 
 _ORDER = "order by "
 _DROPPED = {
@@ -33,7 +35,19 @@ def describe_selection(selected: Sequence[SelectedTags]) -> list[str]:
     return notes
 
 
-def explain_shortage(selected: Iterable[SelectedTags]) -> str:
+def make_excess_error(mirror: Mirror, count: int) -> PlanError:
+    """Return the error that *count* tags are more than `at_most`."""
+    message = f"{format_subject(count, 'tag')} selected, more than at_most: {mirror.tags.at_most}"
+    return make_mirror_error(mirror, message, "narrow the filters, or raise at_most")
+
+
+def make_shortage_error(mirror: Mirror, count: int, selected: Iterable[SelectedTags]) -> PlanError:
+    """Return the error that *count* tags are fewer than `at_least`."""
+    message = f"{format_subject(count, 'tag')} selected, fewer than at_least: {mirror.tags.at_least}"
+    return make_mirror_error(mirror, message, _explain_shortage(selected))
+
+
+def _explain_shortage(selected: Iterable[SelectedTags]) -> str:
     """Return a hint on why fewer tags than `at_least` are selected."""
     chosen = list(selected)
     emptied_lists = [tag for one in chosen for tag in one.gone if tag.reason == Absence.EMPTY_LIST]
