@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgsync.config.model import Mirror
-from imgsync.runtime_config.model import Findings
+from imgsync.runtime_config.model import Findings, describe_mirrors
 from imgsync.system.dataclass import dataclass
 
 
@@ -45,7 +45,7 @@ def _list_above(place: str) -> tuple[str, ...]:
 def _warn(outer: Area, inner: Area, findings: Findings) -> None:
     findings.add_warning(
         outer.mirror,
-        f"nodes look for all images below {outer.source} at {outer.place}, where {inner.mirror.name} ({inner.mirror.file}:{inner.mirror.line}) "
+        f"nodes look for all images below {outer.source} at {outer.place}, where {describe_mirrors([inner.mirror])} "
         f"puts {inner.source}: one could be taken for the other",
         'give each source registry a place of its own, such as `repository: "{registry}/{path}"`',
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from imgsync.config.templates import expand_repository
 from imgsync.errors import InvalidReferenceError
-from imgsync.runtime_config.model import Findings
+from imgsync.runtime_config.model import Findings, describe_mirrors
 from imgsync.runtime_config.places import COMPONENTS, Place, Scope
 from imgsync.runtime_config.refusals import Refusal, Refusals
 from imgsync.runtime_config.routes import Route, group_by_scope, iter_covering
@@ -89,8 +89,7 @@ def _list_targets(route: Route, scope: Scope) -> Iterator[_Target]:
 
 
 def _add_conflict(route: Route, others: Sequence[Route], findings: Findings, runtime: str) -> None:
-    other = others[0].mirror
-    message = f"{other.name} ({other.file}:{other.line}) has images of {route.scope} in another place, and {runtime} knows one place for each name"
+    message = f"{describe_mirrors([others[0].mirror])} has images of {route.scope} in another place, and {runtime} knows one place for each name"
     findings.add_error(route.mirror, message, "give both one destination, or use `runtime-config podman`")
 
 

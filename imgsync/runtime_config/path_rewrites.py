@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from imgsync.config.model import Mirror
 from imgsync.runtime_config.mixed_sources import Area, warn_of_mixed_sources
-from imgsync.runtime_config.model import Findings
+from imgsync.runtime_config.model import Findings, describe_mirrors
 from imgsync.runtime_config.places import MAX_DEPTH, Place, Rewrite, Scope
 from imgsync.runtime_config.refusals import Refusal, Refusals, refuse_renamed_tags
 from imgsync.runtime_config.routes import Route, group_by_registry
@@ -80,7 +80,7 @@ def _add_conflict(usable: Sequence[tuple[Route, dict[str, Place]]], findings: Fi
         if both:
             shared = both
             continue
-        other = f"{first.mirror.name} ({first.mirror.file}:{first.mirror.line})"
+        other = describe_mirrors([first.mirror])
         message = f"{route.scope} is at {next(iter(places))}, but {other} has {first.scope} at {shared[0]}, and {runtime} {_ABILITY}"
         findings.add_error(route.mirror, message, "give the mirrors of this registry one destination, or use `runtime-config podman` or `kyverno`")
 
@@ -125,6 +125,6 @@ def _apply(rewrites: Iterable[Rewrite], path: str) -> Iterator[str]:
 
 
 def _add_overlap(route: Route, other: Route, findings: Findings, runtime: str) -> None:
-    where = f"{other.mirror.name} ({other.mirror.file}:{other.mirror.line})"
+    where = describe_mirrors([other.mirror])
     message = f"{route.scope} is part of {other.scope} of {where}, with another place, and {runtime} may use either rule"
     findings.add_error(route.mirror, message, "give both one destination, or use `runtime-config podman` or `kyverno`")

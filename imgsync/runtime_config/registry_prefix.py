@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from imgsync.config.model import Mirror
 from imgsync.runtime_config.mixed_sources import Area, warn_of_mixed_sources
-from imgsync.runtime_config.model import Findings
+from imgsync.runtime_config.model import Findings, describe_mirrors
 from imgsync.runtime_config.places import Place, Scope
 from imgsync.runtime_config.refusals import Refusal, Refusals, refuse_renamed_tags
 from imgsync.runtime_config.routes import Route, group_by_registry
@@ -125,7 +125,7 @@ def _add_conflict(usable: Sequence[tuple[Route, tuple[HostPrefix, ...]]], findin
         if both:
             shared = both
             continue
-        other = f"{first.mirror.name} ({first.mirror.file}:{first.mirror.line}) has " if first.mirror != route.mirror else ""
+        other = f"{describe_mirrors([first.mirror])} has " if first.mirror != route.mirror else ""
         findings.add_error(
             route.mirror,
             f"{route.scope} is below {hosts[0]}, but {other}{first.scope} below {shared[0]}, and {runtime} {_ABILITY}",
