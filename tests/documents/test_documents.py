@@ -109,7 +109,8 @@ def test_random_edits_are_refused_or_change_nothing(data, some):
         found = read(bytes(before))
     except UsageError:
         return
-    assert found == some
+    # Also if the drawn byte was there before.
+    assert found == replace(some, known_id=some.id)
 
 
 @pytest.mark.row("GIT-04")
