@@ -54,10 +54,9 @@ def _find_in_list(document: Document, place: Path, lines: list[str], begins: int
     for number, entry in enumerate(entries if isinstance(entries, list) else ()):
         text = entry if isinstance(entry, str) else _get(entry, "image")
         if isinstance(text, str):
-            name = read_name(text)
             field = format_path((*place, *below, number, *(() if isinstance(entry, str) else ("image",))))
             line = next((at for at in range(begins, len(lines) + 1) if text in lines[at - 1]), begins)
-            yield FoundImage(name.text, name.reference, name.certainty, document.file, line, field, name.reason)
+            yield read_name(text).place(document.file, line, field)
 
 
 def _get(value: Any, name: str) -> Any:

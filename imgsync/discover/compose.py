@@ -13,7 +13,7 @@ from imgsync.config.document import Path, format_path
 from imgsync.discover.dockerfile import find_in_dockerfile
 from imgsync.discover.documents import SourceDocument
 from imgsync.discover.model import Certainty, FoundImage
-from imgsync.discover.names import read_name, shorten_name
+from imgsync.discover.names import make_unresolved, read_name
 from imgsync.discover.variables import UnknownVariableError, fill_in
 
 _IMAGE_CONTEXT = "docker-image://"
@@ -67,6 +67,5 @@ def _describe(text: str, path: Path, document: SourceDocument, *, file: str, cer
     try:
         name = fill_in(text, {})
     except UnknownVariableError as error:
-        return FoundImage(shorten_name(text), None, Certainty.UNRESOLVED, file, line, field, f"{error} has no default")
-    found = read_name(name, certainty=certainty)
-    return FoundImage(shorten_name(text), found.reference, found.certainty, file, line, field, found.reason)
+        return make_unresolved(text, f"{error} has no default").place(file, line, field)
+    return read_name(name, certainty=certainty, written=text).place(file, line, field)

@@ -10,8 +10,8 @@ import re
 from collections import ChainMap
 from collections.abc import Iterator
 
-from imgsync.discover.model import Certainty, FoundImage
-from imgsync.discover.names import read_name, shorten_name
+from imgsync.discover.model import FoundImage
+from imgsync.discover.names import make_unresolved, read_name
 from imgsync.discover.variables import UnknownVariableError, fill_in
 from imgsync.system.dataclass import dataclass
 
@@ -46,7 +46,7 @@ def find_in_dockerfile(data: bytes, *, file: str, first_line: int = 1) -> Iterat
     directives = _read_directives(lines)
     if "syntax" in directives:
         text, line = directives["syntax"]
-        yield _describe(text, text, file=file, line=first_line + line - 1, field="# syntax")
+        yield read_name(text).place(file, first_line + line - 1, "# syntax")
     yield from _Stages(file, first_line).find(_read_instructions(lines, escape=directives.get("escape", ("\\", 0))[0]))
 
 
@@ -107,16 +107,11 @@ class _Stages:
         try:
             name = fill_in(text, ChainMap(arguments, _BUILT_IN))
         except UnknownVariableError as error:
-            yield FoundImage(shorten_name(text), None, Certainty.UNRESOLVED, self._file, line, field, f"{error} has no default")
+            yield make_unresolved(text, f"{error} has no default").place(self._file, line, field)
             return
         is_stage = name.lower() in self._stages or (bool(flag) and name.isdigit())
         if not is_stage and name and name != "scratch":
-            yield _describe(text, name, file=self._file, line=line, field=field)
-
-
-def _describe(text: str, name: str, *, file: str, line: int, field: str) -> FoundImage:
-    found = read_name(name)
-    return FoundImage(shorten_name(text), found.reference, found.certainty, file, line, field, found.reason)
+            yield read_name(name, written=text).place(self._file, line, field)
 
 
 def _read_directives(lines: list[str]) -> dict[str, tuple[str, int]]:

@@ -13,8 +13,8 @@ from typing import Any
 
 from imgsync.config.document import Path, format_path
 from imgsync.discover.documents import SourceDocument
-from imgsync.discover.model import Certainty, FoundImage
-from imgsync.discover.names import ImageName, read_name, shorten_name
+from imgsync.discover.model import FoundImage
+from imgsync.discover.names import make_unresolved, read_name
 
 _DOCKER = "docker://"
 _EXPRESSION = re.compile(r"\$\{\{\s{0,20}(?P<body>[^{}]{0,200}?)\s{0,20}\}\}")
@@ -76,12 +76,12 @@ def _describe(text: str, path: Path, rows: list[Row], document: SourceDocument, 
     """Yield the image of *text* for each row of the matrix."""
     for name in dict.fromkeys(_fill_in(text, row) for row in rows) if len(text) <= _LONGEST else (text,):
         if "${{" in name:
-            found = ImageName(text, None, Certainty.UNRESOLVED, "an expression that has no value here")
+            found = make_unresolved(text, "an expression that has no value here")
         elif not name.removeprefix(_DOCKER):
             continue
         else:
-            found = read_name(name)
-        yield FoundImage(shorten_name(text), found.reference, found.certainty, file, document.find_line(path), format_path(path), found.reason)
+            found = read_name(name, written=text)
+        yield found.place(file, document.find_line(path), format_path(path))
 
 
 def _fill_in(text: str, row: Row) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice, product
 from typing import Any
 
 from imgsync.config.document import Path, format_path
 from imgsync.discover.documents import SourceDocument
-from imgsync.discover.model import Certainty, FoundImage
-from imgsync.discover.names import has_template, read_name, shorten_name
+from imgsync.discover.model import FoundImage
+from imgsync.discover.names import has_template, make_unresolved, read_name
 from imgsync.discover.variables import UnknownVariableError, fill_in
 
 _SCRIPTS = frozenset({"script", "before_script", "after_script", "trigger"})
@@ -99,11 +100,10 @@ def _list_images(part: Mapping[str, Any], place: Path) -> Iterator[tuple[Path, s
 def _describe(text: str, path: Path, variables: Variables, document: SourceDocument, *, file: str) -> FoundImage:
     line, field = document.find_line(path), format_path(path)
     if "$[[" in text:
-        return FoundImage(shorten_name(text), None, Certainty.UNRESOLVED, file, line, field, "an input that is not filled in")
+        return make_unresolved(text, "an input that is not filled in").place(file, line, field)
     try:
         name = fill_in(text, variables)
     except UnknownVariableError as error:
-        return FoundImage(shorten_name(text), None, Certainty.UNRESOLVED, file, line, field, f"{error} has no value in this file")
-    found = read_name(name)
-    reason = "a variable that has no value here" if has_template(name) else found.reason
-    return FoundImage(shorten_name(text), found.reference, found.certainty, file, line, field, reason)
+        return make_unresolved(text, f"{error} has no value in this file").place(file, line, field)
+    found = read_name(name, written=text)
+    return (replace(found, reason="a variable that has no value here") if has_template(name) else found).place(file, line, field)

@@ -61,7 +61,7 @@ def find_in_objects(document: SourceDocument, *, file: str) -> Iterator[FoundIma
         for mention in _find_in_object(one):
             field = f"{one.label}: {format_path(mention.path[len(one.path) :])}" if one.label else format_path(mention.path)
             name, line = mention.name, document.find_line(mention.path, mention.inner_line)
-            yield FoundImage(name.text, name.reference, name.certainty, file, line, field, name.reason)
+            yield name.place(file, line, field)
 
 
 def is_object(value: Any) -> bool:

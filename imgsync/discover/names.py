@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from imgsync.discover.model import Certainty
+from imgsync.discover.model import Certainty, FoundImage
 from imgsync.discover.variables import UnknownVariableError, fill_in
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.digest import is_digest
@@ -51,10 +51,23 @@ class ImageName:
     certainty: Certainty
     reason: str = ""
 
+    def place(self, file: str, line: int, field: str) -> FoundImage:
+        """Return the name with the place that has it."""
+        return FoundImage(self.text, self.reference, self.certainty, file, line, field, self.reason)
 
-def read_name(text: str, *, certainty: Certainty = Certainty.SURE) -> ImageName:
-    """Return what *text* names, which stands where only images do."""
-    shown = shorten_name(text)
+
+def make_unresolved(text: str, reason: str) -> ImageName:
+    """Return the name of an image that *reason* keeps from being complete."""
+    return ImageName(shorten_name(text), None, Certainty.UNRESOLVED, reason)
+
+
+def read_name(text: str, *, certainty: Certainty = Certainty.SURE, written: str | None = None) -> ImageName:
+    """
+    Return what *text* names, which stands where only images do.
+
+    *written* is what the file has, if *text* is that with its variables filled in.
+    """
+    shown = shorten_name(text if written is None else written)
     name = _fill_in_defaults(strip_transport(text.strip()))
     template = next((reason for marker, reason in _TEMPLATES if marker in name), "")
     if template:

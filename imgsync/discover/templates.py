@@ -28,4 +28,4 @@ def find_in_template(data: bytes, *, file: str, first_line: int = 1) -> Iterator
         text = _COMMENT.sub("", found["value"].decode("utf-8", "replace")).strip().strip("\"'")
         name = read_name(text, certainty=Certainty.LIKELY)
         if name.reference is not None or has_template(text):
-            yield FoundImage(name.text, name.reference, name.certainty, file, line, key, name.reason)
+            yield name.place(file, line, key)

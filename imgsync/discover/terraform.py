@@ -56,9 +56,7 @@ def find_in_terraform(data: bytes, *, file: str) -> Iterator[FoundImage | Skippe
         yield SkippedInput(file, 0, "nested too deep")
         return
     for mention in mentions:
-        name = mention.name
-        line = module.find_line(mention.path, mention.inner_line)
-        yield FoundImage(name.text, name.reference, name.certainty, file, line, format_path(mention.path), name.reason)
+        yield mention.name.place(file, module.find_line(mention.path, mention.inner_line), format_path(mention.path))
 
 
 class _Module:
