@@ -93,6 +93,7 @@ lock: $(READY) ## Lock the dependencies of the image and of a release, with hash
 	$(BIN)/python -m pip install --quiet --group lock
 	$(LOCK) pyproject.toml --output-file lock/runtime.txt
 	$(LOCK) pyproject.toml --extra queue --output-file lock/queue.txt
+	$(LOCK) pyproject.toml --extra serve --output-file lock/serve.txt
 	$(LOCK) --group build --output-file lock/build.txt
 	$(LOCK) --group release --output-file lock/release.txt
 

@@ -40,7 +40,7 @@ def wanted(group: str) -> list[Requirement]:
 
 def test_every_lock_is_tested():
     """Each file in lock/ is checked here."""
-    assert [path.name for path in LOCKS] == ["build.txt", "queue.txt", "release.txt", "runtime.txt"]
+    assert [path.name for path in LOCKS] == ["build.txt", "queue.txt", "release.txt", "runtime.txt", "serve.txt"]
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
@@ -58,7 +58,7 @@ def test_each_line_is_one_version_with_its_hashes(path):
     assert re.sub(r"^#.*\n", "", _ENTRY.sub("", text), flags=re.MULTILINE).strip() == ""
 
 
-@pytest.mark.parametrize(("path", "group"), [("build.txt", "build"), ("release.txt", "release"), ("runtime.txt", ""), ("queue.txt", "")])
+@pytest.mark.parametrize(("path", "group"), [("build.txt", "build"), ("release.txt", "release"), ("runtime.txt", ""), ("queue.txt", ""), ("serve.txt", "")])
 def test_lock_is_up_to_date(path, group):
     """Each requirement is locked in an allowed version; `make lock` updates it."""
     there = locked(ROOT / "lock" / path)

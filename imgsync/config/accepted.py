@@ -29,6 +29,7 @@ _DIGESTS_LIMIT = 10_000
 _LINE_BYTES = 65
 _FILE_LIMIT_BYTES = _DIGESTS_LIMIT * _LINE_BYTES
 _LINE = re.compile(r"^[0-9a-f]{64}$", re.MULTILINE)
+_SECRETS = ("password", "secret", "token")
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
@@ -109,7 +110,7 @@ def _has_secret(value: object, key: str = "") -> bool:
         return any(_has_secret(one, str(name)) for name, one in value.items())
     if isinstance(value, list):
         return any(_has_secret(one, key) for one in value)
-    return isinstance(value, str) and ((key == "password" and not _VARIABLE.fullmatch(value)) or LOGIN.search(value) is not None)
+    return isinstance(value, str) and ((key in _SECRETS and not _VARIABLE.fullmatch(value)) or LOGIN.search(value) is not None)
 
 
 def _read(directory: Path) -> frozenset[str]:

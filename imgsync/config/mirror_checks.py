@@ -9,6 +9,7 @@ from typing import Any
 from imgsync.config.document import Document, Path
 from imgsync.config.reference_checks import check_destination, check_source
 from imgsync.config.requirements import check_requirements
+from imgsync.config.schedule import check_schedule
 from imgsync.errors import FileError
 from imgsync.filters.globs import check_repository_glob, check_tag_glob, compile_expression
 from imgsync.oci.spec.platform import suggest_platform
@@ -120,6 +121,7 @@ class _MirrorCheck:
         self._each(at, tags, "min_age", _check_age)
         self._each((*at, "min_age"), _as_mapping(tags.get("min_age")), "age", _check_age)
         self._add_problems(("require",), check_requirements(self._entry.get("require")))
+        self._add_problems(("schedule",), check_schedule(self._entry.get("schedule")))
         self._check_platforms(_as_list(self._entry.get("platforms")))
         self._check_names(_as_list(tags.get("names")))
         if tags.get("order") == "date" and tags.get("newest_per") is not None:

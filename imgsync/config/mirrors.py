@@ -10,6 +10,7 @@ from imgsync.config.document import Document, Path
 from imgsync.config.mirror_checks import iter_mirror_entries
 from imgsync.config.model import Concurrency, Destination, Mirror, Prune, Retry, Source, Timeouts
 from imgsync.config.requirements import parse_requirements
+from imgsync.config.schedule import build_schedule
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import parse_registry, parse_repository, parse_repository_path
 from imgsync.text.units import parse_duration
@@ -67,6 +68,7 @@ def _merge_settings(entry: Mapping[str, Any], defaults: Mapping[str, Any]) -> di
     return {
         "description": merged.get("description", ""),
         "suspend": merged.get("suspend", False),
+        "schedule": build_schedule(merged.get("schedule")),
         "tags": _build_tag_filter(merged["tags"]),
         "platforms": None if platforms == "all" else tuple(platforms),
         "referrers": _convert_referrers(merged.get("referrers", True)),

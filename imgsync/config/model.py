@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, field, replace
-from typing import NoReturn, Self
 
 from imgsync.config.only_pattern import OnlyPattern
 from imgsync.config.public_keys import PublicKey
+from imgsync.config.schedule import Schedule
+from imgsync.config.secrets import Secret
+from imgsync.config.serve_settings import ServeSettings
 from imgsync.errors import ConfigError, FileError
 from imgsync.filters.repositories import RepositoryFilter
 from imgsync.filters.tags import TagFilter
@@ -118,8 +120,8 @@ class Mirror:
     """
     One declared mirror.
 
-    `platforms` None means all. `referrers` is True for all, False for none, or a tuple of artifact types. `prune` None deletes nothing.
-    `file` and `line` are where it was declared.
+    `schedule` is for `imgsync serve`. `platforms` None means all. `referrers` is True for all, False for none, or a tuple of artifact types.
+    `prune` None deletes nothing. `file` and `line` are where it was declared.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Mirror:
     tags: TagFilter = TagFilter()
     description: str = ""
     suspend: bool = False
+    schedule: Schedule | None = None
     platforms: tuple[str, ...] | None = None
     referrers: tuple[str, ...] | bool = True
     immutable: tuple[str, ...] = ()
@@ -148,49 +151,11 @@ class Mirror:
 
     @property
     def declaration_digest(self) -> str:
-        """Digest of all settings of this mirror, wherever it is declared."""
-        text = json.dumps(asdict(replace(self, file="", line=0)), sort_keys=True, separators=(",", ":"))
+        """Digest of what this mirror mirrors and how, wherever it is declared."""
+        # When it runs changes nothing of a plan or a lock.
+        settings = {name: value for name, value in asdict(replace(self, file="", line=0)).items() if name != "schedule"}
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-class Secret:
-    """
-    A text that `repr`, `str` and `format` show as `***`.
-
-    It cannot be pickled. Not a dataclass, because `asdict` would expose its text.
-    """
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """Return the secret text, for the Authorization header only."""
-        return self._text
-
-    def __repr__(self) -> str:
-        """Hide the value."""
-        return "***"
-
-    __str__ = __repr__
-
-    def __format__(self, spec: str) -> str:
-        """Hide the value."""
-        return "***"
-
-    def __deepcopy__(self, memo: object) -> Self:
-        """Return the same object: `asdict` deep-copies it."""
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        """
-        Refuse to be pickled.
-
-        Raises:
-            TypeError: Always.
-        """
-        raise TypeError("a secret cannot be pickled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +251,7 @@ class RegistriesConfig:
     unset: Mapping[str, tuple[FileError, ...]] = field(default_factory=dict)
     warnings: tuple[FileError, ...] = ()
     broker: BrokerSettings = BrokerSettings()
+    serve: ServeSettings = ServeSettings()
 
     def raise_if_unset(self, *registries: str) -> None:
         """

@@ -10,17 +10,17 @@ from typing import Any
 from imgsync.config.accepted import NONE_ACCEPTED, AcceptedDocuments
 from imgsync.config.document import Document
 from imgsync.config.document import Path as Parts
-from imgsync.config.fields import FieldReader, read_file
-from imgsync.config.model import BrokerSettings, Login, RegistriesConfig, RegistrySettings, Requirements, Secret, Tls
+from imgsync.config.fields import FieldReader
+from imgsync.config.model import BrokerSettings, Login, RegistriesConfig, RegistrySettings, Requirements, Tls
+from imgsync.config.read_secrets import read_long_secret, read_secret
+from imgsync.config.read_serve import read_serve
+from imgsync.config.secrets import Secret
 from imgsync.config.signers import read_identity, read_key, read_operator_requirements
 from imgsync.config.yaml_reader import parse_documents, read_limited
 from imgsync.errors import FileError
 from imgsync.oci.spec.reference import parse_registry
 from imgsync.text.units import parse_rate, parse_size
 
-_SECRET_LIMIT = 64 << 10
-# As many as 16 random bytes have in hex.
-_KEY_CHARACTERS = 32
 _DEFAULTS = RegistrySettings()
 
 
@@ -53,7 +53,11 @@ def _check_schema(document: Document) -> list[FileError]:
 
 
 def _may_show_secret(error: FileError) -> bool:
-    return ".credentials" in error.path or error.path.startswith("broker.key") or error.path.endswith((".proxy", ".token_server", ".url"))
+    return (
+        ".credentials" in error.path
+        or error.path.startswith(("broker.key", "serve.token", "serve.events"))
+        or error.path.endswith((".proxy", ".token_server", ".url"))
+    )
 
 
 def _read_document(fields: FieldReader) -> RegistriesConfig:
@@ -84,6 +88,7 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
         _group_unset(fields),
         tuple(fields.warnings),
         _read_broker(fields, value.get("broker") or {}),
+        serve=read_serve(fields, value.get("serve") or {}, plain),
     )
 
 
@@ -96,19 +101,8 @@ def _read_broker(fields: FieldReader, entry: Mapping[str, Any]) -> BrokerSetting
         url,
         _read_credentials(fields, ("broker", "credentials"), entry.get("credentials")),
         _read_tls(fields, ("broker", "tls"), entry.get("tls", {})),
-        _read_message_key(fields, ("broker", "key"), entry.get("key")),
+        read_long_secret(fields, ("broker", "key"), entry.get("key")),
     )
-
-
-def _read_message_key(fields: FieldReader, path: Parts, entry: str | Mapping[str, Any] | None) -> Secret | None:
-    secret = None if entry is None else _read_secret(fields, path, entry)
-    if secret is None:
-        return None
-    if len(secret) < _KEY_CHARACTERS:
-        # An empty variable must not turn the check off.
-        fields.add_error(path, f"the key has {len(secret)} characters, fewer than {_KEY_CHARACTERS}", "make one: openssl rand -hex 32")
-        return None
-    return Secret(secret)
 
 
 def _group_unset(fields: FieldReader) -> dict[str, tuple[FileError, ...]]:
@@ -182,32 +176,11 @@ def _read_credentials(fields: FieldReader, path: Parts, entry: Mapping[str, Any]
     if entry is None:
         return None
     username = fields.read_text((*path, "username"), entry["username"])
-    secret = _read_secret(fields, (*path, "password"), entry["password"])
+    secret = read_secret(fields, (*path, "password"), entry["password"])
     if username is None or secret is None:
         return None
     # Both empty: `${NAME:-}` in a CI job without secrets, such as a fork's pull request. Treat it as anonymous.
     return Login(username, Secret(secret)) if username or secret else None
-
-
-def _read_secret(fields: FieldReader, path: Parts, entry: str | Mapping[str, Any]) -> str | None:
-    """Return the secret that is written, or that is in a file."""
-    if isinstance(entry, str):
-        return fields.read_text(path, entry)
-    file_path = (*path, "file")
-    return _read_secret_file(fields, file_path, fields.read_text(file_path, entry["file"]) or "")
-
-
-def _read_secret_file(fields: FieldReader, path: Parts, file: str) -> str | None:
-    try:
-        text = read_file(file, limit=_SECRET_LIMIT).decode()
-    except OSError as error:
-        fields.add_error(path, f"cannot read the {path[-2]} file: {error.strerror}")
-        return None
-    except ValueError as error:
-        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "invalid file name"
-        fields.add_error(path, f"cannot read the {path[-2]} file: {reason}")
-        return None
-    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _read_tls(fields: FieldReader, path: Parts, entry: bool | Mapping[str, Any]) -> Tls:

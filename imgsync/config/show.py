@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 
 from imgsync.config.model import Config, Mirror, RegistriesConfig, RegistrySettings, Requirements, SigningIdentity, SigningKey
+from imgsync.config.schedule import Schedule
+from imgsync.config.serve_settings import EventSettings, ServeSettings
 from imgsync.text.sanitize import sanitize_line, sanitize_lines
 from imgsync.text.units import format_declared_duration
 
@@ -24,6 +26,8 @@ def _show_registries(registries: RegistriesConfig) -> dict[str, Any]:
     declared = {name: list(prefixes) for name, prefixes in allow.items() if prefixes is not None}
     if declared:
         document["allow"] = declared
+    if registries.serve != ServeSettings():
+        document["serve"] = _show_serve(registries.serve)
     if registries.keys:
         document["keys"] = {name: _show_key(key) for name, key in registries.keys.items()}
     if registries.identities:
@@ -31,6 +35,17 @@ def _show_registries(registries: RegistriesConfig) -> dict[str, Any]:
     if registries.require:
         document["require"] = {prefix: _show_require(require) for prefix, require in registries.require.items()}
     return document
+
+
+def _show_serve(serve: ServeSettings) -> dict[str, Any]:
+    token = {} if serve.token is None else {"token": "***"}
+    return token | {"private": serve.is_private, "hosts": list(serve.hosts), "events": {name: _show_event(one) for name, one in serve.events.items()}}
+
+
+def _show_event(event: EventSettings) -> dict[str, Any]:
+    shown = {"registry": event.registry, "audience": event.audience, "account": event.account, "keys": event.keys}
+    secret = {} if event.secret is None else {"secret": "***"}
+    return {"type": event.kind} | secret | {name: value for name, value in shown.items() if value}
 
 
 class _Dumper(yaml.SafeDumper):
@@ -61,6 +76,7 @@ def _show_mirror(mirror: Mirror) -> dict[str, Any]:
         "name": mirror.name,
         "description": mirror.description,
         "suspend": mirror.suspend,
+        **({} if mirror.schedule is None else {"schedule": _show_schedule(mirror.schedule)}),
         "source": {name: list(value) if isinstance(value, tuple) else value for name, value in source.items()},
         "tags": tags,
         "platforms": "all" if mirror.platforms is None else list(mirror.platforms),
@@ -73,6 +89,12 @@ def _show_mirror(mirror: Mirror) -> dict[str, Any]:
         "timeouts": {name.removesuffix("_seconds"): format_declared_duration(value) for name, value in asdict(mirror.timeouts).items() if value is not None},
         "retry": {"attempts": mirror.retry.attempts, "interval": format_declared_duration(mirror.retry.interval_seconds), "login": mirror.retry.login},
     }
+
+
+def _show_schedule(schedule: Schedule) -> dict[str, Any]:
+    if schedule.cron:
+        return {"cron": schedule.cron, "zone": schedule.zone}
+    return {"every": format_declared_duration(schedule.every_seconds), "jitter": f"{schedule.jitter:.0%}"}
 
 
 def _show_require(require: Requirements) -> dict[str, Any]:

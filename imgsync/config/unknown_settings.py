@@ -13,7 +13,7 @@ from imgsync.config.document import Path
 from imgsync.text.near import find_near
 
 _OPERATOR = "it belongs in registries.yaml, which the operator owns"
-_NO_SCHEDULE = "imgsync has no schedule of its own: run `imgsync apply` from CI or cron"
+_SCHEDULE = "write `schedule: {every: 1h}` or `schedule: {cron: 17 3 * * *}`, which `imgsync serve` follows"
 _IN_REGISTRIES = {"registries", "allow", "keys", "identities"}
 _OF_REGISTRY = {
     "credentials",
@@ -59,7 +59,7 @@ _OTHER_NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("arch", "architecture", "architectures", "archs", "os", "platform"), ("platforms",)),
 }
 _SENTENCES = {
-    **dict.fromkeys(("interval", "schedule", "cron"), _NO_SCHEDULE),
+    **dict.fromkeys(("interval", "cron"), _SCHEDULE),
     "enabled": "write `suspend: true` to switch a mirror off",
     "type": "a tag, a repository and a registry are told apart by `tags` and `source`",
     "digests": "write TAG@sha256:… in `tags: {names: […]}`",

@@ -11,7 +11,8 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from imgsync.config.model import Login, RegistrySettings, Secret
+from imgsync.config.model import Login, RegistrySettings
+from imgsync.config.secrets import Secret
 from tests.support.canary import secrets_in
 
 

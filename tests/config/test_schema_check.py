@@ -134,6 +134,7 @@ def test_mirrors_d_has_no_dangerous_setting():
         *("concurrency", "blobs", "timeouts", "request", "image", "run", "retry", "attempts", "interval", "login"),
         # Names of what registries.yaml holds, and what to ask for beyond it.
         *("require", "signatures", "keys", "identities", "artifacts", "media_types", "max_size"),
+        *("schedule", "cron", "zone", "every", "jitter"),
     }
 
 

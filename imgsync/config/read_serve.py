@@ -1,0 +1,73 @@
+"""Read `serve` of registries.yaml: who may do what at `imgsync serve`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from imgsync.config.document import Path
+from imgsync.config.fields import FieldReader
+from imgsync.config.model import RegistriesConfig
+from imgsync.config.read_secrets import read_long_secret
+from imgsync.config.serve_settings import EventSettings, ServeSettings
+from imgsync.oci.spec.reference import parse_registry
+
+_GIT = "git"
+_PUBSUB = "pubsub"
+
+
+def read_serve(fields: FieldReader, entry: Mapping[str, Any], registries: RegistriesConfig) -> ServeSettings:
+    """
+    Return the settings in *entry*; report its errors.
+
+    *registries* has the names of the registries.
+    """
+    events = entry.get("events") or {}
+    return ServeSettings(
+        token=read_long_secret(fields, ("serve", "token"), entry.get("token")),
+        is_private=_read_private(fields, entry),
+        hosts=tuple(host.lower() for host in entry.get("hosts") or ()),
+        events={name: _read_event(fields, ("serve", "events", name), one, registries) for name, one in events.items()},
+    )
+
+
+def _read_private(fields: FieldReader, entry: Mapping[str, Any]) -> bool:
+    is_private: bool = entry.get("private", False)
+    if is_private and "token" not in entry:
+        fields.add_error(("serve", "private"), "`private` needs `token`", "make one: openssl rand -hex 32")
+    return is_private
+
+
+def _read_event(fields: FieldReader, path: Path, entry: Mapping[str, Any], registries: RegistriesConfig) -> EventSettings:
+    kind = entry["type"]
+    _check_proof(fields, path, entry)
+    registry = ""
+    if kind == _GIT and "registry" in entry:
+        fields.add_error((*path, "registry"), "a push to git is about no registry", "remove it")
+    elif kind != _GIT and "registry" not in entry:
+        fields.add_error(path, "`registry` is missing", "name the registry that the events are about, as in mirrors.d")
+    elif kind != _GIT:
+        registry = registries.find_name(fields.parse_reference((*path, "registry"), partial(parse_registry, entry["registry"])) or "")
+    return EventSettings(
+        kind=kind,
+        registry=registry,
+        secret=read_long_secret(fields, (*path, "secret"), entry.get("secret")),
+        audience=entry.get("audience", ""),
+        account=entry.get("account", ""),
+        keys=fields.read_text((*path, "keys"), entry.get("keys")) or "",
+    )
+
+
+def _check_proof(fields: FieldReader, path: Path, entry: Mapping[str, Any]) -> None:
+    """Report how a sender fails to prove itself."""
+    if entry["type"] != _PUBSUB:
+        for name in ("audience", "account", "keys"):
+            if name in entry:
+                fields.add_error((*path, name), f"only `type: pubsub` has `{name}`", "remove it")
+        if "secret" not in entry:
+            fields.add_error(path, "`secret` is missing", "make one: openssl rand -hex 32")
+    elif ("secret" in entry) == ("audience" in entry):
+        fields.add_error(path, "`type: pubsub` needs `secret` or `audience`, not both", "with `audience`, Google's token is checked; with `secret`, the path")
+    elif "audience" in entry and "account" not in entry:
+        fields.add_error(path, "`audience` needs `account`", "name the service account of the push subscription: anyone can get a token of Google")

@@ -1,0 +1,1 @@
+"""Events of registries: check who sends them, and take hints from them."""
