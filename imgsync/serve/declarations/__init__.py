@@ -1,1 +1,1 @@
-"""Where the declarations come from: a folder, or a branch of a git repository."""
+"""Follow the declarations, in a folder or in a git branch."""
