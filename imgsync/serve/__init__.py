@@ -1,1 +1,1 @@
-"""`imgsync serve`: keep mirrors in step by schedule and event, and show them."""
+"""`imgsync serve`: keep mirrors in step, and show them."""

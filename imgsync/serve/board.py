@@ -47,7 +47,7 @@ class Board(Protocol):
         """Return the plan as it stands, with kept tags counted and packed."""
 
     def list_runs(self, mirror: str = "") -> Sequence[RunSummary]:
-        """Return the runs of the history, newest first; only those of *mirror* if named."""
+        """Return the runs, newest first; only those of *mirror* if named."""
 
     def read_run(self, run: str) -> Mapping[str, object] | None:
-        """Return the document imgsync.run/v1 of a run, None if it is not kept."""
+        """Return the document imgsync.run/v1, None if it is not kept."""

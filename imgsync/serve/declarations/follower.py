@@ -18,7 +18,7 @@ class LoadDeclarations(Protocol):
 
     def __call__(self, paths: Sequence[str], *, folder: str = "") -> tuple[Config, Locks | None]:
         """
-        Return the configuration in *paths*, and the locks if this process uses them.
+        Return the configuration in *paths*, and the locks if used.
 
         A lock folder that is not absolute is looked for below *folder*, "" for the working directory. registries.yaml is always the one of this machine.
 
@@ -54,7 +54,7 @@ class Follower(Protocol):
 
     def poll(self, *, must_read: bool = False) -> Declarations | None:
         """
-        Return the declarations, None if they did not change since the last call.
+        Return the declarations, None if they did not change.
 
         With *must_read* they are read again in any case, since the settings of this machine may have changed. Only one call runs at a time; it may wait for
         the network, in other greenlets than the caller of the loop.

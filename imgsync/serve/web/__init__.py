@@ -1,1 +1,1 @@
-"""The page, the API and the probes of `imgsync serve`, as a WSGI application."""
+"""The page, the API and the probes of `imgsync serve`."""
