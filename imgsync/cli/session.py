@@ -144,12 +144,14 @@ def open_session(
     pushes: bool | None = None,
     grace_seconds: float | None = None,
     handles_signals: bool = True,
+    fence: Callable[[], None] | None = None,
 ) -> Iterator[Session]:
     """
     Open a session with the registry *settings*.
 
     The first signal requests a stop, and running copies, if there are any, get *grace_seconds*; the second ends the process at once. With *read_only* the
     state is not written, and no registry either unless *pushes*. Without *handles_signals*, the caller reacts to them.
+    *fence* is called right before each piece of a write to a destination is sent. Its StoppedError prevents the write and ends the run.
 
     Raises:
         LockedError: Another run has locked the state.
@@ -162,6 +164,7 @@ def open_session(
     ci_log = CILog(stream, log_format=common.log_format)
     log = _configure_log(settings, common, stream, ci_log)
     stop = Stop()
+    stop.fence = fence
     before_exit: list[Callable[[], None]] = []
     signals = contextlib.ExitStack()
     if handles_signals:
@@ -232,6 +235,7 @@ def _open_registries(settings: RegistriesConfig, log: Logger, throttles: dict[st
         on_registry_warning=pass_on_warning,
         is_in_grace=lambda: stop.is_in_grace,
     )
+    registries.check_write = None if stop.fence is None else stop.check_write
     registries.on_parallel = lambda registry, origin, count: log.debug("registry.parallel", registry=registry, origin=origin, requests=count)
     registries.on_protocol = lambda registry, origin, server, protocol: log.debug(
         "registry.protocol", registry=registry, origin=origin, server=server, protocol=protocol

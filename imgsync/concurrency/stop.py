@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import gevent
 
@@ -34,6 +35,8 @@ class Stop:
         self.is_idle = False
         """Whether the run only waits for a person, so that a stop ends it at once."""
         self._cancelled_at = 0.0
+        self.fence: Callable[[], None] | None = None
+        """Raises StoppedError once this run may write no more, whatever it still does."""
 
     @property
     def is_closed(self) -> bool:
@@ -86,6 +89,22 @@ class Stop:
         """
         if self.is_requested:
             raise StoppedError(f"stopped: {self.reason}")
+
+    def check_write(self) -> None:
+        """
+        Return while the run may write; else cancel it.
+
+        Raises:
+            StoppedError: `fence` does not let it write.
+        """
+        if self.fence is None:
+            return
+        try:
+            self.fence()
+        except StoppedError as error:
+            self.explain(error.message)
+            self.cancel()
+            raise
 
     def _cancel_after(self, seconds: float | None) -> None:
         if seconds is not None:

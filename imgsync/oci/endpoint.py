@@ -95,6 +95,7 @@ class Endpoint:
         also_known_as: Other hosts, `host[:port]`, by which the registry calls itself.
         discovered_by: The registry's URL if only its responses name `base_url`, which is then as little trusted as a redirect.
         resolver: Resolves names, for all registries of the run.
+        check_write: Called right before each piece of a request that may change something is sent; after an error that it raises, nothing more is sent.
     """
 
     registry: str
@@ -114,6 +115,7 @@ class Endpoint:
     discovered_by: str = ""
     redaction: Redaction = field(default_factory=Redaction, repr=False, compare=False)
     resolver: Resolver = field(default_factory=Resolver, repr=False)
+    check_write: Callable[[], None] | None = field(default=None, repr=False)
 
     def is_own(self, url: str) -> bool:
         """Return whether *url* is on this endpoint, by any of its names."""

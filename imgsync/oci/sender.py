@@ -26,6 +26,7 @@ from imgsync.oci.responses import HTTP_ERRORS, drain, read_headers, translate_er
 
 USER_AGENT = f"imgsync/{imgsync.__version__}"
 _HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*"}
+_READING_METHODS = {"GET", "HEAD"}
 _REDIRECT_LIMIT = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
 # A server for TLS may close the connection without a word.
@@ -121,6 +122,7 @@ class Sender:
             connect_timeout_seconds=min(CONNECT_SECONDS, request_seconds),
             response_timeout_seconds=request_seconds * (_COMMIT_FACTOR if request.closes_upload else 1),
             check=retry_policy.check_in_flight,
+            before_send=None if request.method in _READING_METHODS else self.endpoint.check_write,
         )
 
     def _split_url(self, url: str) -> tuple[Origin, str, str]:

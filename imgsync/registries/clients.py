@@ -79,6 +79,8 @@ class Registries:
         self.on_parallel: Callable[[str, str, int], object] = lambda *_: None
         # Receives a registry, the side, and a server with the protocol that it chose.
         self.on_protocol: Callable[[str, str, str, str], object] = lambda *_: None
+        # Called right before each piece of a request that may change a destination is sent; after its error nothing more is sent.
+        self.check_write: Callable[[], None] | None = None
         self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._apis: dict[tuple[str, str, str], ApiSession] = {}
@@ -182,6 +184,8 @@ class Registries:
             return False
         kind = find_kind_by_host(client.registry) if settings.listing == "auto" else settings.listing
         if kind == "ecr":
+            if self.check_write is not None:
+                self.check_write()
             Aws(client.registry, client.origin, settings.listing_url).create_repository(path)
         elif kind in {None, "harbor"}:
             # Imported now: few registries are Harbor.
@@ -243,6 +247,7 @@ class Registries:
             chunk_bytes=settings.chunk_bytes,
             max_blob_bytes=settings.max_blob_bytes,
             pushes=self._pushes and origin == "destination",
+            check_write=self.check_write if origin == "destination" else None,
         )
 
     def _get_rate_limit(self, registry: str) -> RateLimit:

@@ -51,7 +51,7 @@ class Connection:
         self.body_started = False
         self.response_started = False
         parser = ResponseParser(request.method)
-        self._socket.set_check(request.check)
+        self._socket.set_check(request.check, request.before_send)
         self._socket.require_rate(request.timeout_seconds)
         is_sent = False if request.expect_continue and self._is_rejected(request, parser) else self._send(request, parser)
         began = time.monotonic()

@@ -39,6 +39,7 @@ class Request:
         connect_timeout_seconds: The longest time to connect.
         response_timeout_seconds: The longest silence before the response, if longer than `timeout_seconds`.
         check: Called about four times a second while waiting; an error that it raises ends the request.
+        before_send: Called right before each piece of head and body is sent; after an error that it raises, nothing more is sent.
     """
 
     method: str
@@ -54,6 +55,7 @@ class Request:
     connect_timeout_seconds: float = 10.0
     response_timeout_seconds: float = 0.0
     check: Callable[[], None] = field(default=never_end, repr=False)
+    before_send: Callable[[], None] | None = field(default=None, repr=False)
 
     @property
     def content_length(self) -> int:

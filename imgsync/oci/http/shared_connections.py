@@ -105,7 +105,8 @@ class SharedConnections:
         Raises:
             httpx.TransportError: The server did not answer in time, or not in HTTP.
         """
-        if request.origin[0] != "https" or request.is_large or request.expect_continue:
+        # What a shared connection has queued is sent later, by another thread, so it cannot be held back at the last moment.
+        if request.origin[0] != "https" or request.is_large or request.expect_continue or request.before_send is not None:
             return None
         attempts, was_lost = 0, False
         while attempts < _ATTEMPTS and (found := self._find(request, keep)) is not None:

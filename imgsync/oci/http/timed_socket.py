@@ -29,12 +29,24 @@ class TimedSocket:
     each timeout's worth of it must have moved 1 KiB/s (`require_rate`).
     """
 
-    __slots__ = ("_check", "_ends", "_moved_bytes", "_next_check", "_rate_seconds", "_silence_seconds", "_stream", "_waited_seconds", "is_encrypted")
+    __slots__ = (
+        "_before_send",
+        "_check",
+        "_ends",
+        "_moved_bytes",
+        "_next_check",
+        "_rate_seconds",
+        "_silence_seconds",
+        "_stream",
+        "_waited_seconds",
+        "is_encrypted",
+    )
 
     def __init__(self, stream: Stream) -> None:
         """Take over *stream*."""
         self._stream: Stream | None = stream
         self._check = never_end
+        self._before_send: Callable[[], None] | None = None
         self._next_check = 0.0
         self._silence_seconds = 0.0
         self._ends = self._rate_seconds = math.inf
@@ -58,9 +70,14 @@ class TimedSocket:
         stream, self._stream = self._require_open(), None
         return stream
 
-    def set_check(self, check: Callable[[], None]) -> None:
-        """Call *check* about four times a second; its error ends the wait."""
+    def set_check(self, check: Callable[[], None], before_send: Callable[[], None] | None = None) -> None:
+        """
+        Call *check* about four times a second; its error ends the wait.
+
+        *before_send* is called right before each piece is given to the system; after its error nothing more is sent.
+        """
         self._check = check
+        self._before_send = before_send
 
     def require_rate(self, timeout_seconds: float) -> None:
         """Limit silence to *timeout_seconds*, and measure the rate from now."""
@@ -136,6 +153,8 @@ class TimedSocket:
         stream = self._require_open()
         began = time.monotonic()
         while True:
+            if self._before_send is not None:
+                self._before_send()
             try:
                 sent = stream.send(data)
             except TimeoutError as error:
