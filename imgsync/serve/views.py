@@ -160,11 +160,13 @@ class EventCounts:
     """
     What came of the events of one sender since the start.
 
-    `accepted` gave a hint for a mirror; `irrelevant` were valid, but about nothing that is mirrored; `refused` counts the others by reason.
+    `accepted` gave a hint for a mirror; `irrelevant` were valid, but about nothing that is mirrored; `repeated` came a second time within minutes;
+    `refused` counts the others by reason.
     """
 
     accepted: int = 0
     irrelevant: int = 0
+    repeated: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     last_at: datetime | None = None
 

@@ -1,1 +1,1 @@
-"""Events of registries: check who sends them, and take hints from them."""
+"""Receive events of registries and of git, as hints."""
