@@ -15,7 +15,7 @@ _FAMILIES = {"AUTH": 30, "DIG": 22, "DOS": 18, "OUT": 8, "CFG": 14, "ST": 20, "N
     "LOCK": 9,
     "DISC": 11,
     "NODE": 5,
-    "LEASE": 1,
+    "LEASE": 4,
     "SRV": 2,
 }
 _ROWS = [f"{family}-{number:02}" for family, count in _FAMILIES.items() for number in range(1, count + 1)]

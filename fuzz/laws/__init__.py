@@ -18,6 +18,7 @@ from fuzz.laws.files import conversions, layouts, locks, settings
 from fuzz.laws.fleet import messages
 from fuzz.laws.http import answers, exchanges, headers
 from fuzz.laws.http2 import connections, header_blocks
+from fuzz.laws.leases import leases
 from fuzz.laws.nodes import nodes
 from fuzz.laws.registries import blobs, listings, manifests
 from fuzz.laws.rendering import documents
@@ -41,6 +42,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             databases,
             documents,
             messages,
+            leases,
             settings,
             discoveries,
             conversions,
