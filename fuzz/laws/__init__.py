@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from fuzz.laws.credentials import logins
 from fuzz.laws.discovery import discoveries
+from fuzz.laws.events import events
 from fuzz.laws.files import conversions, layouts, locks, settings
 from fuzz.laws.fleet import messages
 from fuzz.laws.http import answers, exchanges, headers
@@ -53,6 +54,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             answers,
             connections,
             header_blocks,
+            events,
             versions,
         )
     }

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from fuzz.laws.events import split_event
+from fuzz.run import CORPUS
 from imgsync.config.secrets import Secret
 from imgsync.config.serve_settings import EventSettings
 from imgsync.serve.events.model import Reply
@@ -79,6 +81,11 @@ class Receiver:
         hints = self.inbox.take_hints()
         assert all(hint.registry == REGISTRY for hint in hints)
         return [f"{hint.repository}:{hint.tag}" if hint.tag else hint.repository for hint in hints]
+
+
+def read_sample(name: str) -> tuple[str, Mapping[str, str], bytes]:
+    """Return type, headers and body of an event of the corpus of fuzzing."""
+    return split_event((CORPUS / "events" / name).read_bytes())
 
 
 def encode(document: object) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 
 from imgsync.system.dataclass import dataclass
 
@@ -13,9 +14,9 @@ BODY_LIMIT = 1 << 20
 class Delivery:
     """One request; the names of its headers are in lower case."""
 
-    headers: Mapping[str, str]
-    path_secret: str
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    path_secret: str = field(repr=False)
+    body: bytes = field(repr=False)
 
     def get(self, name: str) -> str:
         """Return the header *name*, in lower case; "" if there is none."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import field
 
 from imgsync.serve.events.model import Delivery
 from imgsync.system.dataclass import dataclass
@@ -21,8 +22,8 @@ class Proof:
     `signature` is the HMAC of the body by the secret. It is made for every type, so that the time shows neither the type nor whether a sender exists.
     """
 
-    secret: str
-    signature: str
+    secret: str = field(repr=False)
+    signature: str = field(repr=False)
     delivery: Delivery
 
 
@@ -46,7 +47,7 @@ def has_api_key(proof: Proof) -> bool:
 
 def has_path(proof: Proof) -> bool:
     """Return whether the path ends with the secret."""
-    return _is_same(proof.secret.encode(), proof.delivery.path_secret.encode(errors="surrogateescape"))
+    return _is_same(proof.secret.encode(), proof.delivery.path_secret.encode(errors="replace"))
 
 
 def has_signature(proof: Proof) -> bool:

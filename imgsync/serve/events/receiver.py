@@ -16,6 +16,8 @@ from imgsync.errors import UnsupportedContentError
 from imgsync.logs.logger import Logger
 from imgsync.serve.clock import Clock
 from imgsync.serve.events.git_push import is_push
+from imgsync.serve.events.google_keys import GoogleKeys, KeysUnavailableError
+from imgsync.serve.events.google_tokens import has_token
 from imgsync.serve.events.hints import take_hints
 from imgsync.serve.events.model import BODY_LIMIT, Delivery, Reply
 from imgsync.serve.events.proofs import Proof, sign
@@ -43,17 +45,20 @@ class EventReceiver:
         counts: MutableMapping[str, EventCounts],
         clock: Clock,
         log: Logger,
+        keys: GoogleKeys | None = None,
     ) -> None:
         """
         Receive events of the senders in *settings*, by name.
 
-        *select* returns whether a mirror has what a hint names as its source. *counts* is kept up to date.
+        *select* returns whether a mirror has what a hint names as its source. *counts* is kept up to date. *keys* are those of Google,
+        by default fetched from there when they are first needed.
         """
         self._inbox = inbox
         self._select = select
         self._counts = counts
         self._clock = clock
         self._log = log
+        self._keys = keys or GoogleKeys(clock)
         self._recent = RecentDeliveries(clock)
         self._logged: dict[tuple[str, str], float] = {}
         self.replace_settings(settings)
@@ -81,7 +86,11 @@ class EventReceiver:
         settings = self._settings.get(name, self._decoy)
         sender = SENDER_TYPES[settings.kind]
         delivery = Delivery({key.lower(): value for key, value in headers.items()}, path_secret, body)
-        if not _is_proven(settings, delivery):
+        try:
+            is_proven = self._is_proven(settings, delivery)
+        except KeysUnavailableError:
+            return self._refuse(name, "unavailable", Reply(503, "the keys of Google's tokens cannot be read; try again later"))
+        if not is_proven:
             # The same for an unknown name, so that names cannot be found by trying.
             return self._refuse(name, "unproven", Reply(404, "unknown sender, or its secret or signature is wrong"))
         counts = self._counts[name]
@@ -101,6 +110,13 @@ class EventReceiver:
         if reply.status == 202 and key is not None:
             self._recent.add(key)
         return reply
+
+    def _is_proven(self, settings: EventSettings, delivery: Delivery) -> bool:
+        secret = settings.secret.reveal() if settings.secret is not None else ""
+        proof = Proof(secret, sign(secret, delivery.body), delivery)
+        if settings.audience:
+            return has_token(settings, delivery, self._keys)
+        return SENDER_TYPES[settings.kind].has_proof(proof) and secret != ""
 
     def _receive_push(self, name: str, delivery: Delivery) -> Reply:
         if not is_push(delivery):
@@ -136,12 +152,6 @@ class EventReceiver:
             self._logged[sender, reason] = now + _LOG_SECONDS
             self._log.warning("event.refused", sender=sender, reason=reason, status=reply.status, times=counts.refused[reason])
         return reply
-
-
-def _is_proven(settings: EventSettings, delivery: Delivery) -> bool:
-    secret = settings.secret.reveal() if settings.secret is not None else ""
-    proof = Proof(secret, sign(secret, delivery.body), delivery)
-    return SENDER_TYPES[settings.kind].has_proof(proof) and secret != ""
 
 
 def _identify(name: str, sender: SenderType, delivery: Delivery) -> bytes | None:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from imgsync.serve.events.model import BODY_LIMIT
+from imgsync.serve.events.model import BODY_LIMIT, Delivery
+from imgsync.serve.events.proofs import Proof
 from imgsync.serve.events.receiver import UNKNOWN_SENDER
 from imgsync.serve.model import Hint
 from tests.support.events import SECRET, Receiver, pushed, sign
@@ -24,6 +25,7 @@ def test_event_becomes_a_hint_for_our_registry():
     assert receiver.counts["one"].last_at == receiver.clock.now()
 
 
+@pytest.mark.row("EVT-01")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -48,6 +50,7 @@ def test_event_without_the_proof_of_its_type_is_refused(headers):
     assert receiver.counts["one"].refused == {"unproven": 1}
 
 
+@pytest.mark.row("EVT-06")
 def test_unknown_name_and_wrong_secret_answer_alike():
     """So names cannot be found by trying."""
     receiver = Receiver()
@@ -58,6 +61,7 @@ def test_unknown_name_and_wrong_secret_answer_alike():
     assert receiver.counts[UNKNOWN_SENDER].refused == {"unproven": 6}
 
 
+@pytest.mark.row("EVT-01")
 def test_secret_in_the_path_does_not_prove_a_type_with_a_header():
     """Paths are in the logs of proxies."""
     receiver = Receiver()
@@ -65,6 +69,7 @@ def test_secret_in_the_path_does_not_prove_a_type_with_a_header():
     assert receiver.send(pushed(), path=SECRET).status == 404
 
 
+@pytest.mark.row("EVT-07")
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_large_event_is_refused_before_anything_is_read(name):
     """413 for a byte more than 1 MiB, whoever sends it."""
@@ -74,6 +79,7 @@ def test_large_event_is_refused_before_anything_is_read(name):
     assert receiver.hints() == []
 
 
+@pytest.mark.row("EVT-07")
 @pytest.mark.parametrize(
     "body",
     [
@@ -110,6 +116,7 @@ def test_event_about_what_is_not_mirrored_is_no_error():
     assert receiver.counts["one"].irrelevant == 1
 
 
+@pytest.mark.row("EVT-03")
 def test_repeated_delivery_gives_no_second_hint():
     """For five minutes; then it counts as a new one."""
     receiver = Receiver()
@@ -135,6 +142,7 @@ def test_same_tag_pushed_again_is_a_new_event():
     assert receiver.hints() == ["team/app:1.0"]
 
 
+@pytest.mark.row("EVT-03")
 def test_memory_for_deliveries_is_bounded():
     """The oldest is forgotten."""
     receiver = Receiver()
@@ -145,6 +153,7 @@ def test_memory_for_deliveries_is_bounded():
     assert receiver.prove(pushed(number=0)).status == 202
 
 
+@pytest.mark.row("EVT-08")
 def test_refused_events_do_not_fill_the_log():
     """One line a minute for each sender and reason, without words of the request."""
     receiver = Receiver()
@@ -165,3 +174,27 @@ def test_replaced_settings_count_at_once():
 
     assert receiver.prove(pushed()).status == 404
     assert receiver.counts["one"].accepted == 0
+
+
+@pytest.mark.row("EVT-08")
+def test_secret_is_shown_nowhere():
+    """Neither in the log, nor in what a traceback shows."""
+    receiver = Receiver("generic")
+    delivery = Delivery({"authorization": SECRET}, SECRET, b"{}")
+    receiver.send({"image": "team/app:1"}, path=SECRET)
+    receiver.send({"image": SECRET}, path=f"{SECRET}x", headers={"Authorization": f"{SECRET}x"})
+
+    assert SECRET not in repr((receiver.log.lines, delivery, Proof(SECRET, SECRET, delivery), receiver.receiver._settings))
+
+
+@pytest.mark.row("EVT-06")
+def test_unknown_name_costs_the_same_work():
+    """The body is signed for every name, whatever the type."""
+    signed: list[str] = []
+    receiver = Receiver("distribution")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("imgsync.serve.events.receiver.sign", lambda secret, body: signed.append(secret) or "")
+        receiver.send(pushed())
+        receiver.send(pushed(), name="two")
+
+    assert len(signed) == 2
