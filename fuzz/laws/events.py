@@ -24,8 +24,8 @@ def events(data: bytes) -> None:
     """
     Check events of every type: the type, then headers and the body.
 
-    Whoever has the secret gets an answer, and hints only of our registry and of valid names. Without the secret there is no hint. A second time there is
-    no other one.
+    A sender with the secret gets an answer, and hints only of our registry and of valid names. Without the secret there is no hint. The same event again
+    gives no other hint.
     """
     kind, headers, body = split_event(data)
     inbox = Inbox()

@@ -1,4 +1,4 @@
-"""Find the public keys that Google signs tokens with: in a file, or at Google."""
+"""Find the public keys of Google's tokens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OPERATION = Operation("fetch the keys of Google's tokens", "www.googleapis.com"
 
 
 class KeysUnavailableError(Exception):
-    """The keys cannot be had now, so a token can be neither accepted nor refused."""
+    """The keys cannot be had now, so no token can be judged."""
 
 
 class GoogleKeys:
@@ -49,7 +49,7 @@ class GoogleKeys:
 
     def find(self, key_id: str, file: str) -> object | None:
         """
-        Return the key *key_id* of *file*, or of Google if it is "".
+        Return the key *key_id* of *file*, or of Google without one.
 
         Raises:
             KeysUnavailableError: The keys cannot be read or fetched.
@@ -67,7 +67,7 @@ class GoogleKeys:
         return found
 
     def _refresh(self, now: float) -> None:
-        # First, so that nobody else fetches meanwhile.
+        # First, so that no other greenlet fetches meanwhile.
         self._tried_at = now
         try:
             self._keys = parse_keys(self._fetch())
@@ -78,7 +78,7 @@ class GoogleKeys:
 
 def parse_keys(document: bytes) -> Mapping[str, object]:
     """
-    Return the RSA keys for signatures in a JSON Web Key Set, by id.
+    Return the RSA keys in a JSON Web Key Set, by id.
 
     Raises:
         ValueError: It is not a key set.
@@ -95,7 +95,7 @@ def parse_keys(document: bytes) -> Mapping[str, object]:
 
 def fetch_keys(url: str = GOOGLE_KEYS, *, ca: str | None = None) -> bytes:
     """
-    Return the document at *url*; Google's keys, unless a test has another one.
+    Return the document at *url*; by default Google's keys.
 
     Raises:
         RegistryError: There is none within five seconds and 64 KiB.
