@@ -34,12 +34,17 @@ class Declarations:
 
     `config` is None if they are not valid, and `errors` then say why. `revision` is the commit, "" for a folder. `locks` are None unless this process uses
     them.
+
+    A follower that begins where the newest version is not valid, or cannot be read, returns the last good one that it kept. Then `errors` are those of
+    `failed_revision`, or `fault` says why the origin cannot be read.
     """
 
     config: Config | None
     errors: tuple[FileError, ...] = ()
     revision: str = ""
     locks: Locks | None = None
+    failed_revision: str = ""
+    fault: str = ""
 
 
 class Follower(Protocol):
