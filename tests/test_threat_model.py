@@ -18,6 +18,7 @@ _FAMILIES = {"AUTH": 30, "DIG": 22, "DOS": 18, "OUT": 8, "CFG": 14, "ST": 20, "N
     "LEASE": 4,
     "SRV": 2,
     "EVT": 8,
+    "K8S": 8,
 }
 _ROWS = [f"{family}-{number:02}" for family, count in _FAMILIES.items() for number in range(1, count + 1)]
 _MARK = re.compile(r"^@pytest\.mark\.row\((.*?)\)$(?=.*?^def (test_\w+)\()", re.MULTILINE | re.DOTALL)
@@ -28,7 +29,7 @@ def _table() -> dict[str, list[str]]:
     """Return the cells of each row of the page, by its name."""
     found: dict[str, list[str]] = {}
     for line in _PAGE.read_text(encoding="utf-8").splitlines():
-        if re.match(r"\| [A-Z]+-\d\d \|", line):
+        if re.match(r"\| [A-Z][A-Z0-9]*-\d\d \|", line):
             cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             assert cells[0] not in found, f"{cells[0]} is there twice"
             found[cells[0]] = cells[1:]

@@ -245,6 +245,7 @@ _SCENES: Mapping[str, Scene] = {
     "docs/how-to/shards.md": _divide,
     "README.md": _read_me,
     "docs/tutorial.md": _follow_tutorial,
+    "docs/how-to/service.md": _follow_tutorial,
     **dict.fromkeys(_OF_INIT, _start_empty),
     "docs/how-to/air-gap.md": _cross_air_gap,
     "docs/how-to/mirror-a-chart.md": _use_chart,

@@ -67,7 +67,7 @@ class Shell:
                 self.variables.update(setting.split("=", 1) for setting in settings)  # type: ignore[misc] # each has a =
             case ["imgsync", "demo", "--serve", *_]:
                 return Output(0, describe_registries("localhost:5001", "localhost:5000"))  # the stage has them
-            case ["imgsync", *arguments] if arguments[0] in {"demo", "worker"} or "--broker" in arguments:
+            case ["imgsync", *arguments] if arguments[0] in {"demo", "serve", "worker"} or "--broker" in arguments:
                 return None  # each has registries or a broker of its own, and tests
             case ["imgsync", *arguments]:
                 self.ran.append(arguments[0])

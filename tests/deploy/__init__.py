@@ -1,0 +1,1 @@
+"""Tests of the files in deploy/: systemd, compose, Prometheus, Grafana."""
