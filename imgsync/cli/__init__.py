@@ -18,6 +18,7 @@ _COMMANDS = {
     "login-check": "Check credentials and permissions at each registry.",
     "plan": "Show what would change, without changing anything.",
     "apply": "Copy missing and outdated images to the destinations.",
+    "serve": "Keep mirrors in step by schedule and event, with a status page.",
     "lock": "Pin the digest of each selected tag.",
     "combine": "Combine the outcomes of shards into one report.",
     "worker": "Copy images for a coordinator, as one of a fleet.",

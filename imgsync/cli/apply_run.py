@@ -80,7 +80,7 @@ def run_apply(
         shard.write(report, exit_code=exit_code)
     else:
         record_end(report, config, session.state, requeues=0, log=session.log)
-    _log_end(session, report, exit_code=exit_code)
+    log_end(session, report, exit_code=exit_code)
     sent = None if fleet is None else fleet.sum_sent(session)
     write_report_files(session, config, report, exit_code=exit_code, files=options.files, sent=sent)
     session.ci_log.annotate(lambda: annotate_report(report, config))
@@ -98,6 +98,18 @@ def exit_code_of(report: Report) -> int:
     if report.count(Result.FAILED) or report.count(Result.REFUSED) or report.count(Result.REMAINING) or any(not error.later for error in report.errors):
         return 1
     return STOPPED_EXIT if report.errors else 0
+
+
+def log_end(session: Session, report: Report, *, exit_code: int) -> None:
+    """Log what a run came to."""
+    session.log.info(
+        "apply.finished",
+        plan_id=report.plan_id,
+        **{result.value: report.count(result) for result in Result if result is not Result.HELD},
+        bytes_copied=report.total("bytes_copied"),
+        seconds=report.seconds,
+        exit_code=exit_code,
+    )
 
 
 def _apply(
@@ -149,17 +161,6 @@ def _has_person() -> bool:
     The plan is on stdout, the question on stderr and the answer on stdin, so all three must be terminals.
     """
     return all(has_person(stream) for stream in (sys.stdin, sys.stdout, sys.stderr))
-
-
-def _log_end(session: Session, report: Report, *, exit_code: int) -> None:
-    session.log.info(
-        "apply.finished",
-        plan_id=report.plan_id,
-        **{result.value: report.count(result) for result in Result if result is not Result.HELD},
-        bytes_copied=report.total("bytes_copied"),
-        seconds=report.seconds,
-        exit_code=exit_code,
-    )
 
 
 def _report_without_plan(config: Config, error: ImgsyncError) -> Report:

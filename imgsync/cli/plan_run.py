@@ -68,7 +68,16 @@ def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, co
     add_step_summary(lambda: _markdown(plan, explain=options.explain), log=session.log)
     if unsaved is not None:
         raise unsaved
-    return plan, _exit_code_of(plan, detailed=options.detailed_exitcode)
+    return plan, exit_code_of_plan(plan, detailed=options.detailed_exitcode)
+
+
+def exit_code_of_plan(plan: Plan, *, detailed: bool = False) -> int:
+    """Return the exit code of a run that only made *plan*."""
+    if any(not error.later for error in plan.errors) or plan.counts["refuse"]:
+        return 1
+    if plan.errors:
+        return STOPPED_EXIT
+    return PENDING_EXIT if detailed and plan.pending else 0
 
 
 def _load(paths: Sequence[str], only: Sequence[str], options: PlanOptions, common: CommonOptions) -> tuple[Config, list[str]]:
@@ -81,14 +90,6 @@ def _load(paths: Sequence[str], only: Sequence[str], options: PlanOptions, commo
         lock_folder = options.lock.folder if options.lock.option else None
         config = select_changed_mirrors(config, paths, options.changed_since, on_warning=unread.append, lock_folder=lock_folder)
     return config, unread
-
-
-def _exit_code_of(plan: Plan, *, detailed: bool) -> int:
-    if any(not error.later for error in plan.errors) or plan.counts["refuse"]:
-        return 1
-    if plan.errors:
-        return STOPPED_EXIT
-    return PENDING_EXIT if detailed and plan.pending else 0
 
 
 def _save(session: Session, plan: Plan, config: Config, path: str) -> ImgsyncError | None:

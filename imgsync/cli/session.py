@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -135,6 +136,34 @@ class Session:
             spawn_later(left_seconds, lambda: self.stop.request(_TIME_IS_UP, grace_seconds=0.0))
 
 
+@dataclass(frozen=True, slots=True)
+class OpenLog:
+    """
+    The log of a process, which may have many sessions.
+
+    `warned_of` are the settings whose surroundings were warned of last.
+    """
+
+    log: Logger
+    stream: LogStream
+    ci_log: CILog
+    warned_of: list[RegistriesConfig] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def open_log(common: CommonOptions) -> Iterator[OpenLog]:
+    """Open the log on stderr; wait at the end until it is written."""
+    collect_as_usual()
+    compile_patterns_now()
+    stream = LogStream()
+    ci_log = CILog(stream, log_format=common.log_format)
+    try:
+        yield OpenLog(_configure_log(common, stream, ci_log), stream, ci_log)
+    finally:
+        ci_log.end_group()
+        stream.wait_until_drained()
+
+
 @contextlib.contextmanager
 def open_session(
     settings: RegistriesConfig,
@@ -144,48 +173,82 @@ def open_session(
     pushes: bool | None = None,
     grace_seconds: float | None = None,
     handles_signals: bool = True,
-    fence: Callable[[], None] | None = None,
 ) -> Iterator[Session]:
     """
-    Open a session with the registry *settings*.
+    Open a session with the registry *settings*, and the log.
 
     The first signal requests a stop, and running copies, if there are any, get *grace_seconds*; the second ends the process at once. With *read_only* the
     state is not written, and no registry either unless *pushes*. Without *handles_signals*, the caller reacts to them.
-    *fence* is called right before each piece of a write to a destination is sent. Its StoppedError prevents the write and ends the run.
 
     Raises:
         LockedError: Another run has locked the state.
         StateError: The state cannot be read, or cannot be pushed at the end.
     """
+    # Signals are restored last: a slow reader of stderr must not make the process deaf to Ctrl-C.
+    with contextlib.ExitStack() as signals, open_log(common) as opened:
+        stop = Stop()
+        before_exit: list[Callable[[], None]] = []
+        if handles_signals:
+            first = lambda: _stop_gracefully(stop, opened.log, grace_seconds)  # noqa: E731 - as short as the other one
+            signals.callback(handle_signals(first, lambda: exit_now(opened, before_exit)))
+        with open_run(settings, common, opened, stop, read_only=read_only, pushes=pushes, before_exit=before_exit) as session:
+            yield session
+
+
+@contextlib.contextmanager
+def open_run(
+    settings: RegistriesConfig,
+    common: CommonOptions,
+    opened: OpenLog,
+    stop: Stop,
+    *,
+    read_only: bool,
+    pushes: bool | None = None,
+    before_exit: list[Callable[[], None]] | None = None,
+) -> Iterator[Session]:
+    """
+    Open registries and state for one run, which *stop* ends.
+
+    All that it opens is given back at the end. The fence of *stop*, if it has one, holds back each write to a destination. For the arguments and the
+    errors see `open_session`.
+    """
     began = time.monotonic()
-    collect_as_usual()
-    compile_patterns_now()
-    stream = LogStream()
-    ci_log = CILog(stream, log_format=common.log_format)
-    log = _configure_log(settings, common, stream, ci_log)
-    stop = Stop()
-    stop.fence = fence
-    before_exit: list[Callable[[], None]] = []
-    signals = contextlib.ExitStack()
-    if handles_signals:
-        signals.callback(handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), lambda: _exit_now(stream, log, before_exit)))
+    hide_secrets(settings)
+    log = opened.log
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
         with _open_registries(settings, log, throttles, stop, pushes=not read_only if pushes is None else pushes) as registries:
-            warn_of_environment(settings, registries, log)
+            if not any(one is settings for one in opened.warned_of):
+                opened.warned_of[:] = [settings]
+                warn_of_environment(settings, registries, log)
             backend = partial(open_backend, common.state, registries, thread=thread, lock_timeout_seconds=common.lock_timeout_seconds, log=log, stop=stop)
             is_opened = _limit_opening(stop, common.run_seconds)
-            with backend(read_only=read_only) as opened:
+            with backend(read_only=read_only) as state:
                 is_opened()
-                open_to_write = partial(backend, read_only=False)
-                yield Session(registries, opened.store, log, stream, stop, common, throttles, began, opened.publish, ci_log, open_to_write, before_exit)
+                yield Session(
+                    registries=registries,
+                    state=state.store,
+                    log=log,
+                    log_stream=opened.stream,
+                    stop=stop,
+                    common=common,
+                    throttles=throttles,
+                    began=began,
+                    publish_state=state.publish,
+                    ci_log=opened.ci_log,
+                    open_state_to_write=partial(backend, read_only=False),
+                    before_exit=[] if before_exit is None else before_exit,
+                )
     finally:
-        # Before the signals are restored: a slow reader of stderr must not make the process deaf to Ctrl-C.
-        ci_log.end_group()
-        stream.wait_until_drained()
-        signals.close()
         thread.close()
+
+
+def hide_secrets(settings: RegistriesConfig) -> None:
+    """Have the secrets of *settings* hidden in all that is printed."""
+    hidden, serve = get_redaction(), settings.serve
+    hidden.hide(entry.credentials.password.reveal() for entry in settings.by_host.values() if entry.credentials is not None)
+    hidden.hide(secret.reveal() for secret in (serve.token, *(sender.secret for sender in serve.events.values())) if secret is not None)
 
 
 def _limit_opening(stop: Stop, seconds: float | None) -> Callable[[], None]:
@@ -205,9 +268,8 @@ def _limit_opening(stop: Stop, seconds: float | None) -> Callable[[], None]:
     return waiting.clear
 
 
-def _configure_log(settings: RegistriesConfig, common: CommonOptions, stream: LogStream, ci_log: CILog) -> Logger:
+def _configure_log(common: CommonOptions, stream: LogStream, ci_log: CILog) -> Logger:
     hidden = get_redaction()
-    hidden.hide(entry.credentials.password.reveal() for entry in settings.by_host.values() if entry.credentials is not None)
     hidden.hide(os.environ[name] for name in _SECRET_VARIABLES if os.environ.get(name))
     log: Logger = configure_logging(level=common.log_level, form=common.log_format, stream=ci_log.stream, redaction=hidden, shown=list_shown_events())
 
@@ -251,14 +313,15 @@ def _stop_gracefully(stop: Stop, log: Logger, grace_seconds: float | None) -> No
     log.warning("run.stopping", reason=f"interrupted; {copies}press Ctrl-C again to stop now")
 
 
-def _exit_now(stream: LogStream, log: Logger, before_exit: Sequence[Callable[[], None]]) -> NoReturn:
+def exit_now(opened: OpenLog, before_exit: Sequence[Callable[[], None]]) -> NoReturn:
+    """End the process at once, after a second signal."""
     # Without cleaning up: the state is written as the run goes, and the next run finds out the rest.
     try:
         for call in before_exit:
             with contextlib.suppress(ImgsyncError):
                 call()
-        stream.hide(wait=False)
-        log.warning("run.cut_short", reason="interrupted again; run it again to resume")
+        opened.stream.hide(wait=False)
+        opened.log.warning("run.cut_short", reason="interrupted again; run it again to resume")
     finally:
         os._exit(CANCELLED_EXIT)
 

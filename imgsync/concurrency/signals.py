@@ -1,4 +1,4 @@
-"""React to the first and to later SIGINT and SIGTERM."""
+"""React to SIGINT and SIGTERM, the first and later ones, and to SIGHUP."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ def handle_signals(first: Callable[[], None], later: Callable[[], None]) -> Call
         # libev leaves the default action, which the kernel drops for process 1.
         for number, handler in before.items():
             signal.signal(number, (handler or signal.SIG_DFL) if not seen else lambda *_: later())
+
+    return undo
+
+
+def handle_hangup(function: Callable[[], None]) -> Callable[[], None]:
+    """Call *function* at each SIGHUP; return a function that ends this."""
+    watcher = gevent.signal_handler(signal.SIGHUP, function)
+
+    def undo() -> None:
+        watcher.cancel()
+        # libev leaves the default action, which would end the process.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     return undo
 

@@ -287,7 +287,8 @@ class Config:
     Mirrors and registry settings, ready for a plan.
 
     `files` are the declaration files in order. `is_complete` is False if some of their mirrors, or files beside them, were left out.
-    `warnings` are about what may be wrong. With `is_by_hand`, no file declares the mirror: it is that of `imgsync copy`.
+    `warnings` are about what may be wrong. With `is_by_hand`, no file declares the mirror: it is that of `imgsync copy`. With `only_may_miss`, a pattern of
+    `only` may match no image.
     """
 
     mirrors: tuple[Mirror, ...]
@@ -297,6 +298,7 @@ class Config:
     warnings: tuple[FileError, ...] = ()
     only: tuple[OnlyPattern, ...] = ()
     is_by_hand: bool = False
+    only_may_miss: bool = False
 
     def filter(self, keep: Callable[[Mirror], bool]) -> Config:
         """Return a configuration with only the mirrors to *keep*."""

@@ -60,7 +60,8 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
     mirrors = [MirrorPlan(mirror, KeptChanges(mirror.name), part=find_part(mirror, config.only)) for mirror in config.mirrors]
     _plan_mirrors(MirrorPlanner(context, ready), mirrors)
     reject_collisions(mirrors)
-    report_unmatched(mirrors, config.only)
+    if not config.only_may_miss:
+        report_unmatched(mirrors, config.only)
     settle_gone(mirrors, context.state)
     confirm_gone(mirrors, context)
     if not_pruned := prune(config, mirrors, context.state):

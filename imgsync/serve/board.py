@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from imgsync.plan.model import Plan
-from imgsync.serve.views import ConfigurationView, EventCounts, LeaseView, MirrorTags, MirrorView, RunningView, RunSummary
+from imgsync.serve.views import ConfigurationView, EventCounts, LeaseView, MirrorTags, MirrorView, RunningView, RunSummary, RunTotals
 
 
 class Board(Protocol):
@@ -25,6 +25,8 @@ class Board(Protocol):
     lease: LeaseView | None
     events: Mapping[str, EventCounts]
     only_plans: bool
+    totals: RunTotals
+    clock_jumps: int
 
     @property
     def problems(self) -> Sequence[str]:

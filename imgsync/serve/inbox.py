@@ -22,9 +22,11 @@ class Inbox:
         self._requests: list[Request] = []
         self._reloads = False
         self._came = Event()
+        self._hints_came = 0
 
     def add_hint(self, hint: Hint) -> None:
         """Add *hint*."""
+        self._hints_came += 1
         if hint in self._hints:
             return
         if len(self._hints) >= HINTS_LIMIT:
@@ -52,9 +54,19 @@ class Inbox:
         self._came.wait(seconds)
         self._came.clear()
 
+    @property
+    def waiting(self) -> int:
+        """Return how many hints and requests wait."""
+        return len(self._hints) + len(self._requests)
+
     def take_hints(self) -> list[Hint]:
         """Return the hints that came, and forget them."""
         taken, self._hints = list(self._hints), {}
+        return taken
+
+    def take_hint_count(self) -> int:
+        """Return how often a hint was added since the last call."""
+        taken, self._hints_came = self._hints_came, 0
         return taken
 
     def take_requests(self) -> list[Request]:

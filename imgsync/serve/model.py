@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
@@ -66,7 +68,7 @@ class RunResult:
     What came of a run.
 
     `report` is None if nothing was applied. `plan` is None if there was none, and `error` and `hint` then say why. `exit_code` is what `plan` or
-    `apply` would have ended with.
+    `apply` would have ended with. `successes` are the last successes of all mirrors (RFC 3339), as the state has them after the run.
     """
 
     order: RunOrder
@@ -77,3 +79,4 @@ class RunResult:
     error: str = ""
     hint: str = ""
     exit_code: int = 0
+    successes: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,198 @@
+"""Run `serve`: put the parts together, and end in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import field, replace
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from imgsync.cli.accepted_documents import read_accepted_documents
+from imgsync.cli.options import CommonOptions, LockUse
+from imgsync.cli.serve_runner import RunSettings, ServeRunner
+from imgsync.cli.session import STOPPED_EXIT, OpenLog, exit_now, hide_secrets, open_log
+from imgsync.concurrency.signals import handle_hangup, handle_signals
+from imgsync.config.accepted import AcceptedDocuments
+from imgsync.config.load import load_config
+from imgsync.config.model import Config
+from imgsync.config.schedule import Schedule
+from imgsync.errors import ConfigError, ImgsyncError, UsageError
+from imgsync.lock.load_locks import Locks
+from imgsync.plan.safety import SafetyLimits
+from imgsync.serve.agenda import Agenda
+from imgsync.serve.clock import SystemClock
+from imgsync.serve.declarations.folder import FolderFollower
+from imgsync.serve.declarations.follower import Follower
+from imgsync.serve.declarations.watch import DeclarationWatch
+from imgsync.serve.history import History
+from imgsync.serve.inbox import Inbox
+from imgsync.serve.live_board import LiveBoard
+from imgsync.serve.record_run import log_bug
+from imgsync.serve.service import LeaseHolder, Parts, Service
+from imgsync.serve.views import ConfigurationView
+from imgsync.system.dataclass import dataclass
+
+_DEFAULT_REGISTRIES = "registries.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """The options of `serve`, apart from the common ones."""
+
+    git: str | None = None
+    git_ref: str = "main"
+    git_path: Sequence[str] = ("mirrors.d",)
+    git_interval_seconds: float = 60.0
+    listen: str = "127.0.0.1:8080"
+    listen_events: str | None = None
+    every_seconds: float = 3600.0
+    only_plan: bool = False
+    lease: str | None = None
+    grace_seconds: float = 30.0
+    max_changes: int | None = None
+    max_bytes: int | None = None
+    heartbeat_seconds: float = 60.0
+    lock: LockUse = field(default_factory=LockUse)
+
+
+def serve(paths: Sequence[str], options: ServeOptions, common: CommonOptions) -> int:
+    """
+    Serve until a signal comes; return the exit code.
+
+    Raises:
+        ConfigError: The declarations in *paths* are invalid from the start.
+        UsageError: An option makes no sense, or an address cannot be listened on.
+    """
+    with contextlib.ExitStack() as signals, open_log(common) as opened, _Server(paths, options, common, opened) as server:
+        signals.callback(handle_signals(server.end, lambda: exit_now(opened, ())))
+        signals.callback(handle_hangup(server.inbox.ask_reload))
+        has_ended = server.run()
+        if not has_ended:
+            # A program or a library that the run waits for does not come back.
+            opened.log.warning("run.cut_short", reason="the run did not end within --grace; the next one resumes")
+            opened.stream.hide(wait=False)
+            os._exit(STOPPED_EXIT)
+    return 0
+
+
+class _Server:
+    """All parts of one process."""
+
+    def __init__(self, paths: Sequence[str], options: ServeOptions, common: CommonOptions, opened: OpenLog) -> None:
+        """Prepare; `run` begins."""
+        self._options = options
+        self._common = common
+        self._opened = opened
+        # click looks up the running command by greenlet.
+        self._command = click.get_current_context()
+        self._ends = contextlib.ExitStack()
+        self._accepted = AcceptedDocuments()
+        self.inbox = Inbox()
+        self._follower = self._make_follower(paths)
+        self._ends.callback(self._follower.close)
+        settings = RunSettings(common, SafetyLimits(options.max_changes, options.max_bytes), options.grace_seconds, options.heartbeat_seconds)
+        runner = ServeRunner(settings, opened, on_locked=self._save_accepted)
+        clock, history = SystemClock(), History()
+        agenda = Agenda(every=Schedule(every_seconds=options.every_seconds), only_plans=options.only_plan, chance=random.Random(), make_id=make_run_id)  # noqa: S311 - spreads load
+        self.board = LiveBoard(
+            agenda,
+            history,
+            configuration=ConfigurationView(self._follower.origin),
+            started_at=clock.now(),
+            only_plans=options.only_plan,
+            count_waiting=lambda: self.inbox.waiting + agenda.waiting,
+        )
+        watch = DeclarationWatch(self._follower, on_poll=self._note_poll, on_error=lambda error: log_bug(opened.log, error))
+        self.service = Service(
+            Parts(
+                agenda=agenda,
+                board=self.board,
+                inbox=self.inbox,
+                history=history,
+                watch=watch,
+                run=runner.run,
+                clock=clock,
+                log=opened.log,
+                read_successes=runner.read_successes,
+                lease=self._open_lease(),
+            )
+        )
+
+    def __enter__(self) -> _Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
+
+    def run(self) -> bool:
+        """Serve until `end`; return whether everything has ended."""
+        self._begin()
+        with self._listen():
+            self._opened.log.info("serve.started", origin=self._follower.origin, listen=self._options.listen, only_plan=self._options.only_plan)
+            has_ended = self.service.serve()
+        self._opened.log.info("serve.ended")
+        return has_ended
+
+    def end(self) -> None:
+        """Start nothing more, and end what runs within the grace period."""
+        self._opened.log.info("serve.ending", grace_seconds=self._options.grace_seconds)
+        self.service.end(self._options.grace_seconds)
+
+    def _begin(self) -> None:
+        """Read the first declarations."""
+        try:
+            first = self._follower.poll()
+        except ImgsyncError as error:
+            if self._options.git is None:
+                raise
+            # It may come back.
+            self._opened.log.warning("declarations.unreachable", reason=error.message)
+            return
+        if first is None:
+            return
+        if first.config is None and self._options.git is None:
+            raise ConfigError(first.errors)
+        self.service.use(first)
+
+    @contextlib.contextmanager
+    def _listen(self) -> Iterator[None]:
+        """Serve pages and receive events within the block."""
+        yield
+
+    def _make_follower(self, paths: Sequence[str]) -> Follower:
+        if self._options.git is not None:
+            raise UsageError("--git is not there yet")
+        named = self._common.registries or os.environ.get("IMGSYNC_REGISTRIES") or _DEFAULT_REGISTRIES
+        locks = (self._options.lock.folder,) if self._options.lock.option else ()
+        return FolderFollower(paths, self._load, others=(named, *locks))
+
+    def _open_lease(self) -> LeaseHolder | None:
+        return None
+
+    def _load(self, paths: Sequence[str], *, folder: str = "") -> tuple[Config, Locks | None]:
+        """Load declarations as every command does; see `LoadDeclarations`."""
+        accepted = read_accepted_documents(self._common.state)
+        config = load_config(paths, registries=self._common.registries, environ=os.environ, accepted=accepted)
+        locks = replace(self._options.lock, folder=str(Path(folder) / self._options.lock.folder)).read(config)
+        with self._command.scope(cleanup=False):
+            hide_secrets(config.registries)
+        self._accepted = accepted
+        return config, locks
+
+    def _save_accepted(self) -> None:
+        self._accepted.save()
+
+    def _note_poll(self) -> None:
+        self.board.configuration = replace(self.board.configuration, checked_at=SystemClock().now())
+        self.inbox.wake()
+
+
+def make_run_id(moment: datetime) -> str:
+    """Return an id for a run that begins at *moment*; later ones sort last."""
+    return f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
