@@ -23,8 +23,8 @@ def test_imports_keep_the_contract():
     assert done.returncode == 0, done.stdout
 
 
-def test_rooms_stand_on_at_most_nine_layers():
-    """The longest chain of imports from room to room has nine rooms; a circle would never end."""
+def test_rooms_stand_on_at_most_ten_layers():
+    """The longest chain of imports from room to room has ten rooms; a circle would never end."""
     imports: dict[str, set[str]] = defaultdict(set)
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -35,7 +35,7 @@ def test_rooms_stand_on_at_most_nine_layers():
     def layer(room: str) -> int:
         return 1 + max((layer(below) for below in imports[room] - {room}), default=0)
 
-    assert max(layer(room) for room in list(imports)) <= 9
+    assert max(layer(room) for room in list(imports)) <= 10
 
 
 def test_no_room_holds_a_quarter_of_the_package():
