@@ -194,5 +194,5 @@ class _Server:
 
 
 def make_run_id(moment: datetime) -> str:
-    """Return an id for a run that begins at *moment*; later ones sort last."""
+    """Return an id for a run; later ones sort last."""
     return f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"

@@ -1,4 +1,4 @@
-"""Carry out one run of `imgsync serve`, with registries and state of its own."""
+"""Carry out one run of `imgsync serve`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RunSettings:
 
 
 class ServeRunner:
-    """Plans or applies; everything that a run opened is closed at its end."""
+    """Plans or applies; a run closes all that it opened."""
 
     def __init__(self, settings: RunSettings, opened: OpenLog, *, on_locked: Callable[[], object]) -> None:
         """

@@ -152,7 +152,7 @@ class OpenLog:
 
 @contextlib.contextmanager
 def open_log(common: CommonOptions) -> Iterator[OpenLog]:
-    """Open the log on stderr; wait at the end until it is written."""
+    """Open the log on stderr; at the end, all is written."""
     collect_as_usual()
     compile_patterns_now()
     stream = LogStream()

@@ -1,4 +1,4 @@
-"""React to SIGINT and SIGTERM, the first and later ones, and to SIGHUP."""
+"""React to SIGINT and SIGTERM, first and later, and to SIGHUP."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class Agenda:
         return self._entries[name].find_next() if name in self._entries else None
 
     def get_failures(self, name: str) -> int:
-        """Return how many runs of the mirror *name* in a row did not succeed."""
+        """Return how many runs of *name* in a row failed."""
         return self._entries[name].failures if name in self._entries else 0
 
     def add_requests(self, requests: Iterable[Request]) -> None:
@@ -124,14 +124,14 @@ class Agenda:
         self._hints.add(hints, moment, events=events)
 
     def find_wait(self, now: datetime, moment: float) -> float:
-        """Return in how many seconds there may be something to do, 0 for now."""
+        """Return in how many seconds there may be something to do."""
         if self._requests or self._changed:
             return 0.0
         waits = [(entry.find_next() - now).total_seconds() for entry in self._entries.values()]
         return max(0.0, min([*waits, self._hints.find_wait(moment)]))
 
     def take(self, now: datetime, moment: float) -> RunOrder | None:
-        """Return the next run if it is time, at *moment* of the monotonic clock."""
+        """Return the next run if it is time; *moment* is monotonic."""
         order = self._take_request(now) or self._take_changed(now)
         if order is None:
             order = self._take_due(now) or self._take_hints(now, moment) if self._was_event else self._take_hints(now, moment) or self._take_due(now)
@@ -142,7 +142,7 @@ class Agenda:
 
     def finish(self, order: RunOrder, now: datetime, *, failed: Iterable[str], releases: Mapping[str, datetime]) -> None:
         """
-        Settle the mirrors of *order*, of which those in *failed* did not succeed.
+        Settle the mirrors of *order*; those in *failed* are retried.
 
         *releases* says when the first held tag of a mirror is released.
         """
@@ -152,7 +152,7 @@ class Agenda:
                 self._settle(entry, order, now, has_failed=name in unsuccessful, release_at=releases.get(name))
 
     def count_failure(self, name: str) -> None:
-        """Count a run of the mirror *name* that need not be repeated, but failed."""
+        """Count a failed run of *name* that is not retried."""
         if name in self._entries:
             self._entries[name].failures += 1
 

@@ -1,4 +1,4 @@
-"""Read from the result of a run how each mirror and tag stands."""
+"""Read from a run's result how mirrors and tags stand."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def assess_run(result: RunResult) -> dict[str, MirrorResult]:
 
 
 def update_table(table: TagTable, one: MirrorResult, result: RunResult) -> TagTable:
-    """Return the tags of a mirror after *result*; *table* is the one before."""
+    """Return the tags of a mirror after *result*, *table* before it."""
     moment = format_timestamp(result.ended_at)
     seen = _iter_seen(one.mirror, result)
     if one.is_whole:
@@ -107,7 +107,7 @@ def find_release(table: TagTable) -> datetime | None:
 
 
 def count_results(result: RunResult) -> Mapping[str, int]:
-    """Return the numbers of tags: by result, or by action of a plan."""
+    """Return the numbers of tags by result, or by action."""
     counts: Mapping[str, int] = {}
     if result.report is not None:
         counts = {one.value: result.report.count(one) for one in Result}
@@ -123,7 +123,7 @@ def _list_errors(result: RunResult) -> tuple[PlanError, ...]:
 
 
 def _iter_seen(mirror: str, result: RunResult) -> Iterator[SeenTag | str]:
-    """Yield each tag that *result* saw, or the key of one that was deleted."""
+    """Yield each tag that *result* saw, of deleted ones the key."""
     if result.report is not None:
         yield from _iter_outcomes(mirror, result.report)
         yield from _iter_gone(mirror, result.report.gone)

@@ -123,7 +123,7 @@ class LiveBoard:
         self.version += 1
 
     def set_problem(self, kind: str, text: str) -> None:
-        """Show the problem *text*, the only one of its *kind*; "" for none."""
+        """Show the one problem of a *kind*; "" for none."""
         if text:
             self._problems[kind] = text
         else:
@@ -143,7 +143,7 @@ class LiveBoard:
                 self._records[name].last_success = moment
 
     def get_table(self, name: str) -> TagTable | None:
-        """Return the tags of the mirror *name*, None if it is not declared."""
+        """Return the tags of *name*, None if it is not declared."""
         return self._records[name].tags if name in self._records else None
 
     def set_result(self, one: MirrorResult, tags: TagTable, *, run: str, ended_at: datetime, has_plan: bool) -> None:

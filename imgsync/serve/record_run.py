@@ -52,7 +52,7 @@ def log_bug(log: Logger, error: BaseException, **fields: object) -> None:
 
 
 def _show(board: LiveBoard, one: MirrorResult, result: RunResult) -> datetime | None:
-    """Show what came of one mirror; return when a held tag is released."""
+    """Show a mirror; return when its first held tag is released."""
     has_plan = result.plan is not None or result.report is not None
     table = board.get_table(one.mirror) or TagTable(one.mirror)
     if has_plan:

@@ -18,7 +18,7 @@ _PARTS_LIMIT = 50
 
 @dataclass(frozen=True, slots=True)
 class MirrorParts:
-    """The mirrors of a run by events; `only` names parts of some of them."""
+    """The mirrors of a run by events, and parts of some."""
 
     mirrors: tuple[str, ...]
     only: tuple[OnlyPattern, ...]

@@ -1,5 +1,7 @@
 """
-The loop of `imgsync serve`: one run at a time, by schedule, event, change and request.
+The loop of `imgsync serve`: one run at a time.
+
+Runs begin by schedule, event, change and request.
 
 It waits on the inbox and never polls: what comes wakes it, and at the latest it looks at the clock every 30 seconds, since that may jump.
 """
@@ -57,12 +59,12 @@ class LeaseHolder(Protocol):
         """Return what a reader sees of it."""
 
     def guard(self, stop: Stop) -> AbstractContextManager[object]:
-        """End the run of *stop* within the block as soon as it may not."""
+        """End the run of *stop* as soon as it may not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the loop works with; *lease* is None if no other process may write."""
+    """What the loop works with; `lease` is None without one."""
 
     agenda: Agenda
     board: LiveBoard

@@ -19,7 +19,7 @@ class Timekeeper:
         self._last = (clock.now(), clock.monotonic())
 
     def find_jump(self) -> float:
-        """Return by how many seconds the clock was set since the last call."""
+        """Return by how many seconds the clock was set since then."""
         now, moment = self._clock.now(), self._clock.monotonic()
         expected = self._last[0] + timedelta(seconds=moment - self._last[1])
         self._last = (now, moment)

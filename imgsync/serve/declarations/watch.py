@@ -11,7 +11,9 @@ from imgsync.serve.declarations.follower import Declarations, Follower
 
 class DeclarationWatch:
     """
-    Polls a follower in a greenlet of its own, so that a slow network delays nothing else.
+    Polls a follower in a greenlet of its own.
+
+    A slow network delays nothing else.
 
     `news` are the last declarations that the loop has not taken yet. `fault` says why the origin cannot be read, "" if it can.
     """
