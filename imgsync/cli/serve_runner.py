@@ -130,4 +130,6 @@ def _select(config: Config, order: RunOrder) -> Config:
     names = set(order.mirrors)
     # With the suspended ones, a run of all others is a complete one, which may prune.
     chosen = config.filter(lambda mirror: mirror.suspend or mirror.name in names)
-    return replace(chosen, only=order.only, only_may_miss=True, is_complete=chosen.is_complete and not order.only)
+    # So mirrors with schedules of their own are pruned as well. A part of a mirror is not.
+    others = tuple(mirror for mirror in config.mirrors if mirror not in chosen.mirrors) if config.is_complete and not order.only else ()
+    return replace(chosen, only=order.only, only_may_miss=True, is_complete=chosen.is_complete and not order.only, others=others)

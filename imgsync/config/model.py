@@ -288,7 +288,7 @@ class Config:
 
     `files` are the declaration files in order. `is_complete` is False if some of their mirrors, or files beside them, were left out.
     `warnings` are about what may be wrong. With `is_by_hand`, no file declares the mirror: it is that of `imgsync copy`. With `only_may_miss`, a pattern of
-    `only` may match no image.
+    `only` may match no image. `others` are all mirrors that this run leaves out, if they are known: what they may select is not pruned.
     """
 
     mirrors: tuple[Mirror, ...]
@@ -299,6 +299,7 @@ class Config:
     only: tuple[OnlyPattern, ...] = ()
     is_by_hand: bool = False
     only_may_miss: bool = False
+    others: tuple[Mirror, ...] = ()
 
     def filter(self, keep: Callable[[Mirror], bool]) -> Config:
         """Return a configuration with only the mirrors to *keep*."""

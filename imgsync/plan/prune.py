@@ -23,7 +23,7 @@ from imgsync.plan.mirror_deletions import THEM, MirrorDeletions
 from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import Action, Change
 from imgsync.plan.plan_error import make_mirror_error
-from imgsync.plan.prunable import explain_kept, explain_objection
+from imgsync.plan.prunable import explain_kept
 from imgsync.state import Record, StateStore
 from imgsync.state.record import BY_HAND
 from imgsync.system.sorted_runs import SortedTexts, iter_unknown
@@ -44,7 +44,7 @@ def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> s
     gone = {str(tag.destination): tag for one in mirrors for tag in one.gone}
     selected = SortedTexts()
     selected.update(_list_selected(mirrors))
-    found = plan_deletions(config.mirrors, state.iter_records(), selected=selected, gone=gone)
+    found = plan_deletions(config.mirrors, state.iter_records(), selected=selected, gone=gone, others=config.others)
     for one in pruning:
         _add_deletions(one, found[one.mirror.name].changes)
         one.notes += found[one.mirror.name].notes
@@ -67,7 +67,7 @@ def _add_deletions(result: MirrorPlan, changes: Collection[Change]) -> None:
 
 def _explain_uncertainty(config: Config, mirrors: Sequence[MirrorPlan]) -> str:
     """Return why the selection is uncertain, or ""."""
-    if not config.is_complete:
+    if not config.is_complete and not config.others:
         return "only a part of the mirrors is planned"
     if any(one.is_frozen for one in mirrors):
         return "--frozen asks no source"
@@ -89,7 +89,9 @@ def _list_selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
                         yield str(find_reference(destination, source, found.repository.relative, reference.tag_or_digest))
 
 
-def plan_deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Iterable[str], gone: Mapping[str, GoneTag]) -> dict[str, MirrorDeletions]:
+def plan_deletions(
+    mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Iterable[str], gone: Mapping[str, GoneTag], others: Sequence[Mirror] = ()
+) -> dict[str, MirrorDeletions]:
     """
     Return the tags to delete, by mirror.
 
@@ -98,8 +100,9 @@ def plan_deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, sele
         records: What imgsync pushed, sorted by destination.
         selected: Destination references that a mirror selects, sorted, even if the source lacks them at the moment.
         gone: What mirrors would select if the source still had it, by destination.
+        others: Declared mirrors that are not planned, so that it is not known what they select.
     """
-    declared = [MirrorDeletions(mirror) for mirror in mirrors]
+    declared = [*map(MirrorDeletions, mirrors), *(MirrorDeletions(mirror, is_planned=False) for mirror in others)]
     for record in iter_unknown(records, selected, key=attrgetter("destination")):
         pushed = _parse_pushed(record)
         tag = gone.get(record.destination)
@@ -124,13 +127,13 @@ def _judge(mirrors: Sequence[MirrorDeletions], record: Record, source: Reference
     if tag is not None and any(name in one.mirror.tags.names for one in writers for name in (source.name, f"{source.tag}@{source.digest}")):
         # Declared by name: only the one who declared it stops it.
         return
-    deleters = [one for one in mirrors if one.scope.owns(record.mirror, source, destination)]
+    deleters = [one for one in mirrors if one.is_planned and one.scope.owns(record.mirror, source, destination)]
     if not deleters:
         _note_unowned(mirrors, record, source, destination)
         return
     reasons = {one.mirror.name: explain_kept(one.mirror, destination, gone=tag is not None) for one in deleters}
     for one in writers:
-        reasons.setdefault(one.mirror.name, explain_objection(one.mirror, destination, gone=tag is not None))
+        reasons.setdefault(one.mirror.name, one.explain_objection(destination, gone=tag is not None))
     kept = {name: why for name, why in reasons.items() if why}
     if not kept:
         deleters[0].changes.append(_make_deletion(deleters[0].mirror, record, source, destination, tag=tag))

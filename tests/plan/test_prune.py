@@ -308,6 +308,33 @@ def test_second_mirror_of_a_repository_keeps_only_what_it_may_select(other, goes
     assert doomed([MIRROR, other], known, selected=[RECORD.destination]) == {}
 
 
+@pytest.mark.parametrize(
+    ("other", "goes"),
+    [
+        (replace(MIRROR, name="b"), False),
+        (replace(MIRROR, name="b", prune=None), False),
+        (replace(MIRROR, name="b", source=Source("t.io", repositories=("app",))), True),
+        (replace(MIRROR, name="b", source=Source("s.io", repositories=("other",))), True),
+        (replace(MIRROR, name="b", destinations=(Destination("q.io", "m"),)), True),
+    ],
+    ids=["prunes", "does not prune", "other source", "other repository", "elsewhere"],
+)
+def test_what_a_mirror_outside_of_the_run_may_select_stays(other, goes):
+    """Its selection is not known, so only its declaration counts."""
+    (found,) = [plan_deletions([MIRROR], [replace(RECORD, mirror="a")], selected=(), gone={}, others=[other])["a"]]
+
+    assert [str(change.destination) for change in found.changes] == ([RECORD.destination] if goes else [])
+    why = f"1 tag is not deleted, because mirror b can write the same destination and is not part of this run: {RECORD.destination}"
+    assert found.notes == ([] if goes else [why])
+
+
+def test_mirror_outside_of_the_run_deletes_nothing():
+    """Not even what it pushed itself."""
+    found = plan_deletions([replace(MIRROR, name="b")], [replace(RECORD, mirror="a")], selected=(), gone={}, others=[MIRROR])
+
+    assert [one.changes for one in found.values()] == [[], []]
+
+
 def test_note_names_a_mirror_that_lost_the_destination():
     """Its tags stay where it no longer writes, and its note lists them."""
     moved = replace(MIRROR, destinations=(Destination("q.io", "m"),))
