@@ -1,8 +1,7 @@
 """
 Compare declarations with another commit, for `plan --changed-since`.
 
-Only git commands that read objects are used. The repository's own git configuration can name programs, so those that reading
-could start are switched off: the file-system monitor, hooks, and the transports of a partial clone.
+Only git commands that read objects are used, with what the repository's own configuration could start switched off (git_objects.py).
 """
 
 from __future__ import annotations
@@ -11,26 +10,17 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-from imgsync.config.files import is_config_file
+from imgsync.config.git_objects import OFFLINE, SETTINGS, is_declaration, list_entries
 from imgsync.config.load import load_mirrors
 from imgsync.config.model import Config
 from imgsync.errors import ConfigError, UsageError
 
 _SECONDS = 60
-_REGULAR = {"100644", "100755"}
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _FETCH = "fetch it first, such as `git fetch origin main`; actions/checkout does with `fetch-depth: 0`"
-_SETTINGS = ("--no-pager", "--no-replace-objects", "--literal-pathspecs", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
-_ENVIRONMENT = {
-    "LC_ALL": "C",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_OPTIONAL_LOCKS": "0",
-    # Fetch nothing for a partial clone. Git before 2.45 only knows the second, which forbids every transport.
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "",
-}
 
 
 def select_changed_mirrors(config: Config, paths: Sequence[str], commit: str, *, on_warning: Callable[[str], None], lock_folder: str | None = None) -> Config:
@@ -83,21 +73,18 @@ def _find_commit(commit: str) -> str:
 
 def _read_files(commit: str, folder: PurePosixPath, top: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the files in *folder* at *commit*."""
-    # The path itself if it is a file, and the direct content of a folder.
-    pathspecs = [] if folder == PurePosixPath() else ["--", str(folder), f"{folder}/"]
-    for line in _run_git("ls-tree", "-z", "--full-tree", commit, *pathspecs, folder=top).decode("utf-8", "surrogateescape").split("\0"):
-        facts, _, name = line.partition("\t")
-        found = PurePosixPath(name)
-        if name and facts.split()[0] in _REGULAR and (found == folder or is_config_file(found.name)):
-            yield name, _run_git("cat-file", "blob", facts.split()[2], folder=top)
+    run_git = partial(_run_git, folder=top)
+    for entry in list_entries(run_git, commit, folder):
+        if entry.is_regular and is_declaration(entry, folder):
+            yield entry.name, run_git("cat-file", "blob", entry.digest)
 
 
 def _run_git(*arguments: str, accept: Sequence[int] = (0,), folder: Path | None = None) -> bytes:
     try:
         done = subprocess.run(  # noqa: S603 - no shell
-            ["git", *_SETTINGS, *arguments],  # noqa: S607 - git as the user has it
+            ["git", *SETTINGS, *arguments],  # noqa: S607 - git as the user has it
             cwd=folder,
-            env={**os.environ, **_ENVIRONMENT},
+            env={**os.environ, **OFFLINE},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_SECONDS,
