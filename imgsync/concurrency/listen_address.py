@@ -33,6 +33,15 @@ class ListenAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def is_address(host: str) -> bool:
+    """Return whether *host* is an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback_name(host: str) -> bool:
     """Return whether *host* is localhost, or an address of it."""
     try:

@@ -9,19 +9,17 @@ from imgsync.config.model import Config
 from imgsync.config.serve_settings import ServeSettings
 from imgsync.serve.board import Board
 from imgsync.serve.clock import Clock
+from imgsync.serve.events.model import Reply
 from imgsync.serve.inbox import Inbox
+from imgsync.serve.metrics import ServeMetrics
 from imgsync.system.dataclass import dataclass
 
 
 class ReceiveEvent(Protocol):
     """Takes what was posted to `/events/NAME[/SECRET]`."""
 
-    def __call__(self, name: str, secret: str, headers: Mapping[str, str], body: bytes) -> int:
-        """
-        Return the HTTP status of the answer.
-
-        *secret* is the rest of the path, "" if there is none. Names of *headers* are in lower case.
-        """
+    def __call__(self, name: str, path_secret: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Return the answer; *path_secret* is "" if the path has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,7 @@ class WebParts:
         board: How everything stands.
         inbox: Takes what is asked for.
         clock: The time.
+        metrics: What was counted.
         get_settings: Returns who may do what; asked at each request, since a reload may change it.
         get_config: Returns the configuration in use, None before the first.
         receive_event: Takes events; None if another listener does.
@@ -46,6 +45,7 @@ class WebParts:
     board: Board
     inbox: Inbox
     clock: Clock
+    metrics: ServeMetrics
     get_settings: Callable[[], ServeSettings]
     get_config: Callable[[], Config | None]
     receive_event: ReceiveEvent | None

@@ -1,0 +1,84 @@
+"""Words and times of the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from imgsync.serve.metrics import name_result
+from imgsync.serve.model import Trigger
+from imgsync.serve.views import MirrorState, RunSummary, TagState
+from imgsync.text.units import choose_noun
+
+# The worst first.
+STATE_NAMES: Mapping[str, str] = {
+    MirrorState.FAILING: "Failing",
+    MirrorState.REFUSED: "Refused",
+    MirrorState.PENDING: "Pending",
+    MirrorState.HELD: "On hold",
+    MirrorState.GONE: "Gone at the source",
+    MirrorState.UNCHECKED: "Not checked yet",
+    MirrorState.SUSPENDED: "Suspended",
+    MirrorState.IN_STEP: "In step",
+}
+TAG_STATES = tuple(TagState(state.value) for state in MirrorState if state.value in {one.value for one in TagState})
+TRIGGER_NAMES: Mapping[str, str] = {
+    Trigger.START: "the start",
+    Trigger.SCHEDULE: "the schedule",
+    Trigger.EVENT: "an event",
+    Trigger.CHANGE: "changed declarations",
+    Trigger.REQUEST: "a request",
+    Trigger.RETRY: "another try",
+}
+# Results of `apply`, and actions of a plan that was not applied, in the words of the report.
+COUNT_NAMES: Mapping[str, tuple[str, str]] = {
+    "failed": ("failed", "failed"),
+    "errors": ("errors", "not planned"),
+    "error": ("errors", "not planned"),
+    "refused": ("refused", "refused"),
+    "refuse": ("refused", "refused"),
+    "remaining": ("remaining", "left"),
+    "create": ("remaining", "to create"),
+    "update": ("remaining", "to update"),
+    "delete": ("deleted", "to delete"),
+    "copied": ("copied", "copied"),
+    "deleted": ("deleted", "deleted"),
+    "held": ("held", "on hold"),
+    "hold": ("held", "on hold"),
+    "gone": ("gone", "gone at the source"),
+    "kept": ("in_step", "in step"),
+    "keep": ("in_step", "in step"),
+}
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_FAR_DAYS = 14
+
+
+def format_moment(moment: datetime) -> str:
+    """Return *moment* as `2026-01-31 12:00 UTC`."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def describe_moment(moment: datetime, now: datetime) -> str:
+    """Return how far *moment* is from *now*; a date if far."""
+    seconds = (now - moment).total_seconds()
+    distance = abs(seconds)
+    if distance >= _FAR_DAYS * _DAY:
+        return f"{moment:%Y-%m-%d}"
+    if distance < _MINUTE:
+        return "just now" if seconds >= 0 else "in less than a minute"
+    size, unit = next((size, unit) for size, unit in ((_DAY, "day"), (_HOUR, "h"), (_MINUTE, "min")) if distance >= size)
+    count = round(distance / size)
+    text = f"{count} {choose_noun(count, unit) if unit == 'day' else unit}"
+    return f"{text} ago" if seconds >= 0 else f"in {text}"
+
+
+def describe_run(run: RunSummary) -> tuple[str, str]:
+    """Return the kind and the words of what came of *run*."""
+    if run.error:
+        return ("remaining", "Did not begin") if name_result(run.exit_code) == "stopped" else ("failed", "Failed")
+    if run.stopped:
+        return "remaining", "Stopped"
+    result = name_result(run.exit_code)
+    if result == "success":
+        return "copied", "Done" if run.applies else "Planned"
+    return ("remaining", "Stopped") if result == "stopped" else ("failed", "With problems")
