@@ -7,6 +7,7 @@ Sources: README.md, doc/design-image-matching.md and internal/pkg/sync of dregsy
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from imgsync.config.model import Mirror
@@ -15,7 +16,8 @@ from imgsync.convert.dregsy_mapping import MappingReader
 from imgsync.convert.input_file import KeyRemark, Node
 from imgsync.convert.read_references import read_registry
 from imgsync.convert.registry_settings import Login, RegistryCollector
-from imgsync.convert.shared_remarks import COPIES_REFERRERS, LIMIT_PLATFORMS, NO_SCHEDULE
+from imgsync.convert.schedules import read_seconds
+from imgsync.convert.shared_remarks import COPIES_REFERRERS, LIMIT_PLATFORMS
 
 NAME = "dregsy"
 HAS_NAMED_ENTRIES = True
@@ -32,7 +34,7 @@ _SKOPEO_KEYS = {
     "binary": _NO_RELAY,
     "certs-dir": KeyRemark("imgsync does not read a certificate directory; set `tls: {ca: FILE}` for the registry in registries.yaml", lost=True),
 }
-_TASK_KEYS = {"interval": NO_SCHEDULE, "verbose": KeyRemark("use --log-level")}
+_TASK_KEYS = {"verbose": KeyRemark("use --log-level")}
 _LOCATION_KEYS = ("registry", "auth", "skip-tls-verify", "auth-refresh", "lister")
 _AUTH_REFRESH = {"auth-refresh": KeyRemark("imgsync renews ECR logins automatically if it has its extra `ecr`")}
 _ECR = re.compile(r"[0-9]+\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
@@ -71,7 +73,7 @@ class _TaskReader:
 
     def read_mirrors(self) -> list[Mirror]:
         """Return the mirrors of each mapping."""
-        self._task.check_keys((*_TASK_KEYS, "name", "source", "target", "mappings"))
+        self._task.check_keys((*_TASK_KEYS, "interval", "name", "source", "target", "mappings"))
         self._task.remark_keys(_TASK_KEYS)
         name, source, target = (self._task.require(key) for key in ("name", "source", "target"))
         if name is None or source is None or target is None:
@@ -84,7 +86,9 @@ class _TaskReader:
             return []
         task = name.read_text()
         readers = [MappingReader(node, task=task, source=source_registry, target=target_registry) for node in nodes]
-        return [mirror for reader in readers for mirror in reader.read_mirrors(task if len(nodes) == 1 else "")]
+        interval = self._task.get("interval")
+        schedule = read_seconds(interval) if interval is not None else None
+        return [replace(mirror, schedule=schedule) for reader in readers for mirror in reader.read_mirrors(task if len(nodes) == 1 else "")]
 
     def _read_mappings(self) -> list[Node]:
         mappings = self._task.get("mappings")

@@ -10,9 +10,11 @@ from typing import Any
 import yaml
 
 from imgsync.config.model import Concurrency, Destination, Mirror, Source
+from imgsync.config.schedule import Schedule
 from imgsync.config.yaml_nodes import YamlLimits
 from imgsync.convert.conversion import Conversion, RegistryEntry
 from imgsync.filters.tags import TagFilter
+from imgsync.text.units import format_declared_duration
 
 _WIDTH = 160
 _LIMITS = YamlLimits()
@@ -89,6 +91,8 @@ def _build_mirror(mirror: Mirror) -> dict[str, Any]:
     settings: dict[str, Any] = {"name": mirror.name} | _drop_defaults(
         {"description": mirror.description, "suspend": mirror.suspend}, {"description": "", "suspend": False}
     )
+    if mirror.schedule is not None:
+        settings["schedule"] = _build_schedule(mirror.schedule)
     settings["source"] = _build_source(mirror.source)
     tags = _build_tags(mirror.tags)
     if tags:
@@ -106,6 +110,12 @@ def _build_mirror(mirror: Mirror) -> dict[str, Any]:
     if concurrency:
         settings["concurrency"] = concurrency
     return settings
+
+
+def _build_schedule(schedule: Schedule) -> dict[str, Any]:
+    if not schedule.cron:
+        return {"every": format_declared_duration(schedule.every_seconds)}
+    return {"cron": schedule.cron} | _drop_defaults({"zone": schedule.zone}, {"zone": Schedule().zone})
 
 
 def _build_source(source: Source) -> str | dict[str, Any]:

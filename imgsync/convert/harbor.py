@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from imgsync.config.model import Destination, Mirror, Prune, Source
+from imgsync.config.schedule import Schedule
 from imgsync.convert.build_mirrors import derive_name
 from imgsync.convert.conversion import ConvertOptions
 from imgsync.convert.harbor_filters import TagPatterns, read_patterns
@@ -17,6 +18,7 @@ from imgsync.convert.harbor_paths import group_by_destination
 from imgsync.convert.harbor_registries import HarborRegistries
 from imgsync.convert.input_file import KeyRemark, Node
 from imgsync.convert.registry_settings import RegistryCollector
+from imgsync.convert.schedules import read_cron
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import is_repository_path
 
@@ -67,10 +69,11 @@ class _RuleReader:
         if not source or not target or namespace is None or names is None or tags is None:
             return []
         self._remark_behaviour()
+        schedule = self._read_schedule()
         groups, failed = group_by_destination(names, registry=target, namespace=namespace, replaced=self._read_replace_count())
         for reason in failed:
             self._rule.report_lost(f"{reason}; these repositories are skipped", hint="write a mirror for each namespace")
-        return [self._build_mirror(name.read_text(), replace(one, registry=source), destination, tags) for destination, one in groups]
+        return [self._build_mirror(name.read_text(), replace(one, registry=source), destination, tags, schedule) for destination, one in groups]
 
     def _check_sides(self) -> bool:
         """Report an error unless one side is Harbor itself."""
@@ -79,7 +82,7 @@ class _RuleReader:
             self._rule.report_error("one of src_registry and dest_registry must be Harbor itself (missing, or with the id 0)")
         return sides.count(True) == 1
 
-    def _build_mirror(self, name: str, source: Source, destination: Destination, tags: TagPatterns) -> Mirror:
+    def _build_mirror(self, name: str, source: Source, destination: Destination, tags: TagPatterns, schedule: Schedule | None) -> Mirror:
         deletes = self._rule.read_bool("replicate_deletion") or self._rule.read_bool("deletion")
         return Mirror(
             name or derive_name((*source.repositories, *source.namespaces)[0]),
@@ -87,6 +90,7 @@ class _RuleReader:
             (destination,),
             description=self._read_description(),
             suspend=self._rule.read_bool("enabled") is False,
+            schedule=schedule,
             tags=TagFilter(names=tags.names, include=tags.include, regex=tags.regex, exclude=tags.exclude, exclude_regex=tags.exclude_regex),
             immutable=("*",) if self._rule.read_bool("override") is False else (),
             prune=Prune() if deletes else None,
@@ -113,7 +117,6 @@ class _RuleReader:
         return text.replace("${", "$ {")
 
     def _remark_behaviour(self) -> None:
-        self._remark_trigger()
         self._rule.report_note(_UNTAGGED)
         speed = self._rule.get("speed")
         if speed is not None and speed.read_int() > 0:
@@ -123,15 +126,15 @@ class _RuleReader:
         if self._rule.read_bool("override") is False:
             self._rule.report_note("`immutable` never changes a tag that was mirrored, as `override: false`")
 
-    def _remark_trigger(self) -> None:
+    def _read_schedule(self) -> Schedule | None:
         trigger = self._rule.get("trigger")
         kind = trigger.get("type") if trigger is not None else None
         if trigger is None or kind is None or kind.value == "manual":
-            return
+            return None
         settings = trigger.get("trigger_settings")
         cron = settings.get("cron") if settings is not None else None
         if kind.value == "scheduled":
-            when = f" ({cron.read_text()})" if cron is not None else ""
-            trigger.report_note(f"run imgsync on a schedule{when} with CI or cron", hint="Harbor's schedules begin with seconds, and are in UTC")
-        else:
-            trigger.report_lost("imgsync does not react to a push or a deletion", hint="run it on a schedule, or start it from a webhook of Harbor")
+            return read_cron(cron, has_seconds=True) if cron is not None else None
+        hint = "add a webhook in Harbor, and its sender to `serve: {events: …}` in registries.yaml"
+        trigger.report_lost("`imgsync serve` reacts to a push or a deletion only if Harbor sends it events", hint=hint)
+        return None

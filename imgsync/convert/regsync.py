@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from imgsync.config.model import Concurrency, Destination, Mirror, Source
+from imgsync.config.schedule import Schedule
 from imgsync.convert.build_mirrors import build_destination, derive_name, derive_tag_template
 from imgsync.convert.conversion import ConvertOptions
 from imgsync.convert.expressions import read_search
@@ -20,7 +21,8 @@ from imgsync.convert.read_references import read_image, read_location, read_plat
 from imgsync.convert.registry_settings import RegistryCollector
 from imgsync.convert.regsync_creds import read_creds
 from imgsync.convert.regsync_tags import SIGNATURE_TAG, read_denied, read_tags, selects_tag
-from imgsync.convert.shared_remarks import NO_SCHEDULE, report_digest
+from imgsync.convert.schedules import read_cron, read_interval
+from imgsync.convert.shared_remarks import report_digest
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Reference
 
@@ -28,8 +30,6 @@ NAME = "regsync"
 HAS_NAMED_ENTRIES = False
 _NOT_NEEDED = KeyRemark("not needed")
 _SHARED_KEYS = {
-    "interval": NO_SCHEDULE,
-    "schedule": NO_SCHEDULE,
     "ratelimit": KeyRemark("not needed: imgsync obeys the limits that registries report"),
     "backup": KeyRemark("imgsync does not back up a tag before it moves", lost=True),
     "hooks": KeyRemark("imgsync does not run hooks", lost=True),
@@ -54,6 +54,7 @@ _MEDIA_TYPES = {
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
 }
+_SCHEDULE_KEYS = ("interval", "schedule")
 _FILTER_KEYS = ("digestTags", "referrers", "referrerFilters")
 _STEP_KEYS = ("mediaTypes", "source", "target", "type", "tags", "tagSets", "repos", "platform", "platforms")
 _MAX_IMAGES = 256
@@ -75,7 +76,7 @@ def convert(nodes: list[Node], options: ConvertOptions, registries: RegistryColl
     defaults = root.get("defaults")
     concurrency = Concurrency()
     if defaults is not None:
-        defaults.check_keys((*_SHARED_KEYS, *_DEFAULTS_KEYS, *_FILTER_KEYS, "parallel", "mediaTypes"))
+        defaults.check_keys((*_SHARED_KEYS, *_DEFAULTS_KEYS, *_FILTER_KEYS, *_SCHEDULE_KEYS, "parallel", "mediaTypes"))
         _check_media_types(defaults)
         defaults.remark_keys(_SHARED_KEYS | _DEFAULTS_KEYS)
         concurrency = _read_concurrency(defaults)
@@ -108,7 +109,7 @@ class _StepReader:
 
     def read_mirrors(self) -> list[Mirror]:
         """Return the mirrors of this step."""
-        self._step.check_keys((*_SHARED_KEYS, *_FILTER_KEYS, *_STEP_KEYS))
+        self._step.check_keys((*_SHARED_KEYS, *_FILTER_KEYS, *_SCHEDULE_KEYS, *_STEP_KEYS))
         self._step.remark_keys(_SHARED_KEYS)
         _check_media_types(self._step)
         kind, source, target = (self._step.require(name) for name in ("type", "source", "target"))
@@ -194,8 +195,15 @@ class _StepReader:
         return self._build_mirrors(base, filters)
 
     def _build_mirrors(self, base: Mirror, filters: list[TagFilter]) -> list[Mirror]:
-        platforms = self._read_platforms()
-        return [replace(base, tags=tags, platforms=platforms, referrers=self._read_referrers(tags)) for tags in filters]
+        platforms, schedule = self._read_platforms(), self._read_schedule()
+        return [replace(base, schedule=schedule, tags=tags, platforms=platforms, referrers=self._read_referrers(tags)) for tags in filters]
+
+    def _read_schedule(self) -> Schedule | None:
+        # Of the step or of `defaults`, a schedule comes before an interval.
+        schedule, interval = self._get_setting("schedule"), self._get_setting("interval")
+        if schedule is not None and schedule.value:
+            return read_cron(schedule, hint="regsync uses the time zone of its machine, imgsync UTC; `zone` sets another")
+        return read_interval(interval, interval.read_text()) if interval is not None and interval.value else None
 
     def _read_platforms(self) -> tuple[str, ...] | None:
         one, several = self._step.get("platform"), self._step.get("platforms")

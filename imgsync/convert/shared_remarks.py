@@ -5,7 +5,6 @@ from __future__ import annotations
 from imgsync.convert.input_file import KeyRemark, Node
 
 COPIES_REFERRERS = "imgsync also copies signatures and other referrers (`referrers: false` skips them)"
-NO_SCHEDULE = KeyRemark("run imgsync on a schedule with CI or cron")
 NO_TOKEN = KeyRemark("registries.yaml has a username and a password, not a token", lost=True)
 REPOSITORY_REGEX = "imgsync selects repositories by path or namespace, not by regular expression"
 LIST_REPOSITORIES = "name them; `imgsync list REGISTRY` shows the repositories"
