@@ -54,6 +54,7 @@ class ServeOptions:
     every_seconds: float = 3600.0
     only_plan: bool = False
     lease: str | None = None
+    lease_name: str = "imgsync"
     grace_seconds: float = 30.0
     max_changes: int | None = None
     max_bytes: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.support import linters
 from tests.support.chart_tools import HELM, needs_tools
 from tests.support.rendered_chart import CHART, EXAMPLES, ChartError, render, show_notes
 from tests.support.run_imgsync import Workplace
+from tests.test_docs import check
 
 pytestmark = needs_tools
 
@@ -164,6 +166,25 @@ def test_secrets_in_values_are_refused(config, place):
         render("serve", values={"registries": {"config": {"version": 1, **config}}})
 
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("example", "settings"),
+    [
+        *((example, ()) for example in EXAMPLES),
+        ("job-shards", ("job.step=plan",)),
+        ("job-shards", ("job.step=combine",)),
+        ("worker", ("worker.broker=amqps://mq/a",)),
+    ],
+)
+def test_imgsync_accepts_the_command_line(example, settings, monkeypatch):
+    """Each option and each value."""
+    for name in [name for name in os.environ if name.startswith("IMGSYNC_")]:
+        monkeypatch.delenv(name)
+    arguments = render(example, *settings).container["args"]
+
+    assert all(isinstance(word, str) for word in arguments)
+    check(list(arguments))
 
 
 @pytest.mark.parametrize("example", ["serve", "cronjob", "serve-two-replicas"])

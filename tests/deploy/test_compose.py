@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.support import linters
+from tests.test_docs import check
 
 COMPOSE = Path(__file__).parents[2] / "deploy" / "compose.yaml"
 
@@ -43,6 +44,7 @@ def test_stop_and_health_fit_the_program():
     service = read_service()
     command = service["command"]
 
+    check(list(command))
     assert command[:3] == ["serve", "--listen", "0.0.0.0:8080"]
     assert int(service["stop_grace_period"].removesuffix("s")) == int(command[command.index("--grace") + 1].removesuffix("s")) + 15
     assert "http://127.0.0.1:8080/healthz" in service["healthcheck"]["test"][-1]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+
+from tests.test_docs import check
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "imgsync.service"
 _HARDENED = {
@@ -84,6 +87,7 @@ def test_stop_is_in_good_order():
     (command,) = service["ExecStart"]
     grace = int(command.split("--grace ")[1].removesuffix("s"))
 
+    check(shlex.split(command)[1:])
     assert service["KillMode"] == ["mixed"]
     assert int(service["TimeoutStopSec"][0].removesuffix("s")) == grace + 15
     assert service["RestartPreventExitStatus"] == ["3"]

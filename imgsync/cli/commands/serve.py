@@ -34,6 +34,7 @@ from imgsync.cli.options import (
 @option("--every", type=Duration(), default="1h", show_default=True, help="How often to apply a mirror without a `schedule`.")
 @option("--only-plan", is_flag=True, help="Apply nothing: only plan, and show what is out of step.")
 @option("--lease", type=click.Choice(["kubernetes"]), default=None, help="Write only while this process holds the lease, so that there is one writer.")
+@option("--lease-name", metavar="NAME", default="imgsync", show_default=True, help="With --lease: its name. Replicas of one service have the same.")
 @option("--grace", type=Duration(), default="30s", show_default=True, help="How long running copies may continue after a stop.")
 @option("--lock-timeout", type=Duration(), default="0s", show_default=True, help=LOCK_TIMEOUT_HELP)
 @option("--max-changes", type=click.IntRange(min=0), default=None, help="Apply nothing of a plan with more changes than this.")
@@ -61,7 +62,7 @@ def command(paths: tuple[str, ...], **options: Any) -> int:
         log_format=options["log_format"],
         progress=False,
     )
-    names = ("git", "git_ref", "git_path", "listen", "listen_events", "only_plan", "lease", "max_changes", "max_bytes")
+    names = ("git", "git_ref", "git_path", "listen", "listen_events", "only_plan", "lease", "lease_name", "max_changes", "max_bytes")
     given = {name: options[name] for name in names}
     seconds = {f"{name}_seconds": options[name] for name in ("git_interval", "every", "grace", "heartbeat")}
     return serve(paths, ServeOptions(**given, **seconds, lock=parse_lock_use(options)), common)
