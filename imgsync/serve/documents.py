@@ -57,7 +57,7 @@ def encode_status(board: Board, now: datetime) -> dict[str, Any]:
         },
         "lease": None
         if lease is None
-        else {"name": lease.name, "is_held": lease.is_held, "holder": lease.holder or None, "since": _format(lease.since), "fault": lease.fault or None},
+        else {"name": lease.name, "held": lease.is_held, "holder": lease.holder or None, "since": _format(lease.since), "fault": lease.fault or None},
     }
 
 
@@ -121,11 +121,11 @@ def _encode_run(run: RunSummary) -> dict[str, Any]:
         "trigger": run.trigger.value,
         "mirrors": list(run.mirrors),
         "applies": run.applies,
-        "is_partial": run.is_partial,
-        "began_at": format_timestamp(run.began_at),
-        "ended_at": format_timestamp(run.ended_at),
-        "counts": dict(run.counts),
-        "bytes_copied": run.bytes_copied,
+        "partial": run.is_partial,
+        "began_at": format_timestamp(run.began_at, milliseconds=True),
+        "ended_at": format_timestamp(run.ended_at, milliseconds=True),
+        "seconds": round((run.ended_at - run.began_at).total_seconds(), 3),
+        "summary": {**run.counts, "bytes_copied": run.bytes_copied},
         "exit_code": run.exit_code,
         "error": run.error or None,
         "hint": run.hint or None,
@@ -140,7 +140,7 @@ def _encode_running(running: RunningView) -> dict[str, Any]:
         "trigger": order.trigger.value,
         "mirrors": list(order.mirrors),
         "applies": order.applies,
-        "is_partial": bool(order.only),
+        "partial": bool(order.only),
         "began_at": format_timestamp(running.began_at),
         "tags": counts.tags,
         "tags_looked_up": counts.tags_looked_up,

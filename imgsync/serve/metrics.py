@@ -10,60 +10,34 @@ import platform
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Info, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from imgsync import __version__
 from imgsync.serve.board import Board
-from imgsync.serve.model import RunResult, Trigger
-from imgsync.serve.views import MirrorState, MirrorView, TagState
+from imgsync.serve.model import Trigger
+from imgsync.serve.views import BOUNDS, MirrorState, MirrorView, RunTotals, TagState
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
+_ENDINGS = ("succeeded", "failed", "stopped")
 _DRIFT = (TagState.PENDING, TagState.HELD, TagState.REFUSED, TagState.FAILING, TagState.GONE)
-# From a plan that found nothing to copies of many hours.
-_SECONDS = (1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 28800)
-_STOPPED_EXIT = 75
-_PENDING_EXIT = 2
-_RESULTS = ("success", "failure", "stopped")
 
-Family = CounterMetricFamily | GaugeMetricFamily
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 
 class ServeMetrics:
-    """Counts runs, and reads the rest from the board."""
+    """The metrics of a board."""
 
     def __init__(self, board: Board) -> None:
-        """Begin with no runs."""
+        """Read *board* at each rendering."""
         self._registry = CollectorRegistry()
-        self._runs = Counter("imgsync_serve_runs", "Runs that ended, since the start.", ["trigger", "result"], registry=self._registry)
-        self._seconds = Histogram("imgsync_serve_run_duration_seconds", "Duration of runs.", buckets=_SECONDS, registry=self._registry)
-        self._jumps = Counter("imgsync_serve_clock_jumps", "Jumps of the wall clock that were noticed.", registry=self._registry)
-        for trigger in Trigger:
-            for result in _RESULTS:
-                self._runs.labels(trigger.value, result)
         Info("imgsync_build", "Versions of imgsync and Python.", registry=self._registry).info({"version": __version__, "python": platform.python_version()})
         self._registry.register(_BoardCollector(board))
-
-    def count_run(self, result: RunResult) -> None:
-        """Count a run that ended."""
-        self._runs.labels(result.order.trigger.value, name_result(result.exit_code)).inc()
-        self._seconds.observe(max(0.0, (result.ended_at - result.began_at).total_seconds()))
-
-    def count_clock_jump(self) -> None:
-        """Count a jump of the wall clock."""
-        self._jumps.inc()
 
     def render(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
         return generate_latest(self._registry)
-
-
-def name_result(exit_code: int) -> str:
-    """Return "success", "stopped" or "failure" for a run's *exit_code*."""
-    if exit_code in {0, _PENDING_EXIT}:
-        return "success"
-    return "stopped" if exit_code == _STOPPED_EXIT else "failure"
 
 
 class _BoardCollector(Collector):
@@ -74,6 +48,7 @@ class _BoardCollector(Collector):
         yield from _collect_mirrors(self._board.list_mirrors())
         yield from _collect_process(self._board)
         yield _collect_events(self._board)
+        yield from _collect_runs(self._board.totals)
 
 
 def _collect_mirrors(mirrors: Iterable[MirrorView]) -> Iterator[Family]:
@@ -115,6 +90,7 @@ def _collect_process(board: Board) -> Iterator[Family]:
             "Time when the configuration was last read or fetched.",
             value=configuration.checked_at.timestamp(),
         )
+    yield CounterMetricFamily("imgsync_serve_clock_jumps", "Jumps of the wall clock that were noticed.", value=board.clock_jumps)
     if board.lease is not None:
         yield GaugeMetricFamily("imgsync_serve_lease_held", "1 if this process may write.", value=board.lease.is_held)
 
@@ -127,3 +103,15 @@ def _collect_events(board: Board) -> Family:
         family.add_metric([sender, "repeated"], counts.repeated)
         family.add_metric([sender, "refused"], sum(counts.refused.values()))
     return family
+
+
+def _collect_runs(totals: RunTotals) -> Iterator[Family]:
+    runs = CounterMetricFamily("imgsync_serve_runs", "Runs that ended since the start.", labels=["trigger", "result"])
+    for trigger in Trigger:
+        for ending in _ENDINGS:
+            runs.add_metric([trigger.value, ending], totals.counts.get((trigger.value, ending), 0))
+    yield runs
+    buckets = [
+        (f"{bound:g}" if bound != float("inf") else "+Inf", float(count)) for bound, count in zip((*BOUNDS, float("inf")), totals.durations, strict=True)
+    ]
+    yield HistogramMetricFamily("imgsync_serve_run_duration_seconds", "Duration of runs.", buckets=buckets, sum_value=totals.seconds)

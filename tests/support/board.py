@@ -22,6 +22,7 @@ from imgsync.serve.views import (
     MirrorView,
     RunningView,
     RunSummary,
+    RunTotals,
     TagState,
     TagView,
 )
@@ -85,6 +86,8 @@ class TestBoard:
     lease: LeaseView | None = None
     events: dict[str, EventCounts] = field(default_factory=dict)
     only_plans: bool = False
+    totals: RunTotals = field(default_factory=RunTotals)
+    clock_jumps: int = 0
     waiting: int = 0
     version: int = 1
     started_at: datetime = NOW - timedelta(days=3)

@@ -10,7 +10,6 @@ from imgsync.config.secrets import Secret
 from imgsync.config.serve_settings import ServeSettings
 from imgsync.serve.events.model import Reply
 from imgsync.serve.inbox import Inbox
-from imgsync.serve.metrics import ServeMetrics
 from imgsync.serve.web.parts import WebParts
 from tests.support.board import FixedClock, TestBoard
 from tests.support.web_server import TOKEN
@@ -42,7 +41,6 @@ def make_parts(board: TestBoard, *, token: str = TOKEN, private: bool = False, h
         "board": board,
         "inbox": Inbox(),
         "clock": TickingClock(),
-        "metrics": ServeMetrics(board),
         "get_settings": lambda: settings,
         "get_config": lambda: Config((), RegistriesConfig()),
         "receive_event": receive,

@@ -13,7 +13,7 @@ from imgsync.concurrency.greenlets import pause
 from imgsync.documents.json_stream import Rows, iter_json
 from imgsync.documents.plan import encode_plan
 from imgsync.serve.documents import encode_mirror, encode_mirrors, encode_runs, encode_status
-from imgsync.serve.metrics import KIND
+from imgsync.serve.metrics import KIND, ServeMetrics
 from imgsync.serve.views import TagState
 from imgsync.serve.web.access import Access
 from imgsync.serve.web.actions import ask_run
@@ -32,6 +32,7 @@ class Api:
         self._parts = parts
         self._board = parts.board
         self._access = access
+        self._metrics = ServeMetrics(parts.board)
 
     def show_status(self, _: Request) -> Response:
         """Show how everything stands."""
@@ -102,7 +103,7 @@ class Api:
 
     def show_metrics(self, _: Request) -> Response:
         """Show the metrics for Prometheus."""
-        return answer_bytes(self._parts.metrics.render(), kind=KIND)
+        return answer_bytes(self._metrics.render(), kind=KIND)
 
     def _answer(self, document: Mapping[str, Any]) -> Response:
         """Return *document* in pieces, so that other requests go on."""

@@ -11,7 +11,6 @@ from imgsync.serve.board import Board
 from imgsync.serve.clock import Clock
 from imgsync.serve.events.model import Reply
 from imgsync.serve.inbox import Inbox
-from imgsync.serve.metrics import ServeMetrics
 from imgsync.system.dataclass import dataclass
 
 
@@ -31,7 +30,6 @@ class WebParts:
         board: How everything stands.
         inbox: Takes what is asked for.
         clock: The time.
-        metrics: What was counted.
         get_settings: Returns who may do what; asked at each request, since a reload may change it.
         get_config: Returns the configuration in use, None before the first.
         receive_event: Takes events; None if another listener does.
@@ -45,7 +43,6 @@ class WebParts:
     board: Board
     inbox: Inbox
     clock: Clock
-    metrics: ServeMetrics
     get_settings: Callable[[], ServeSettings]
     get_config: Callable[[], Config | None]
     receive_event: ReceiveEvent | None

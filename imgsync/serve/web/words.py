@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from imgsync.serve.metrics import name_result
 from imgsync.serve.model import Trigger
 from imgsync.serve.views import MirrorState, RunSummary, TagState
 from imgsync.text.units import choose_noun
@@ -51,6 +50,9 @@ COUNT_NAMES: Mapping[str, tuple[str, str]] = {
 }
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _FAR_DAYS = 14
+_STOPPED_EXIT = 75
+# 2: changes are pending, of a plan.
+_GOOD_EXITS = (0, 2)
 
 
 def format_moment(moment: datetime) -> str:
@@ -75,10 +77,9 @@ def describe_moment(moment: datetime, now: datetime) -> str:
 def describe_run(run: RunSummary) -> tuple[str, str]:
     """Return the kind and the words of what came of *run*."""
     if run.error:
-        return ("remaining", "Did not begin") if name_result(run.exit_code) == "stopped" else ("failed", "Failed")
-    if run.stopped:
+        return ("remaining", "Did not begin") if run.exit_code == _STOPPED_EXIT else ("failed", "Failed")
+    if run.stopped or run.exit_code == _STOPPED_EXIT:
         return "remaining", "Stopped"
-    result = name_result(run.exit_code)
-    if result == "success":
+    if run.exit_code in _GOOD_EXITS:
         return "copied", "Done" if run.applies else "Planned"
-    return ("remaining", "Stopped") if result == "stopped" else ("failed", "With problems")
+    return "failed", "With problems"
