@@ -31,7 +31,7 @@ class Reader(Enum):
     ANYONE = auto()
     """No check at all: probes, and events, which prove themselves."""
     BROWSER = auto()
-    """The host is checked: style, script and the login."""
+    """The host is checked: style, script, the login, and metrics, which name mirrors and no more."""
     PERSON = auto()
     """The host is checked, and the login if `private`."""
     PROGRAM = auto()
@@ -92,7 +92,7 @@ class WebApp:
             Route("/api/v1/runs/<path:run>", "GET", Reader.PROGRAM, api.show_run),
             Route("/api/v1/plan", "GET", Reader.PROGRAM, api.show_plan),
             Route("/api/v1/reconcile", "POST", Reader.PROGRAM, api.reconcile),
-            Route("/metrics", "GET", Reader.PROGRAM, api.show_metrics),
+            Route("/metrics", "GET", Reader.BROWSER, api.show_metrics),
             Route("/healthz", "GET", Reader.ANYONE, probes.show_health),
             Route("/readyz", "GET", Reader.ANYONE, probes.show_readiness),
         ]
