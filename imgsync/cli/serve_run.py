@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -34,9 +35,12 @@ from imgsync.serve.history import History
 from imgsync.serve.inbox import Inbox
 from imgsync.serve.live_board import LiveBoard
 from imgsync.serve.record_run import log_bug
-from imgsync.serve.service import LeaseHolder, Parts, Service
+from imgsync.serve.service import Parts, Service
 from imgsync.serve.views import ConfigurationView
 from imgsync.system.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from imgsync.serve.lease.keeper import LeaseKeeper
 
 _DEFAULT_REGISTRIES = "registries.yaml"
 
@@ -109,6 +113,7 @@ class _Server:
             only_plans=options.only_plan,
             count_waiting=lambda: self.inbox.waiting + agenda.waiting,
         )
+        self._lease = self._open_lease()
         watch = DeclarationWatch(self._follower, on_poll=self._note_poll, on_error=lambda error: log_bug(opened.log, error))
         self.service = Service(
             Parts(
@@ -121,7 +126,7 @@ class _Server:
                 clock=clock,
                 log=opened.log,
                 read_successes=runner.read_successes,
-                lease=self._open_lease(),
+                lease=self._lease,
             )
         )
 
@@ -136,7 +141,12 @@ class _Server:
         self._begin()
         with self._listen():
             self._opened.log.info("serve.started", origin=self._follower.origin, listen=self._options.listen, only_plan=self._options.only_plan)
+            if self._lease is not None:
+                self._lease.start()
             has_ended = self.service.serve()
+            if self._lease is not None and has_ended:
+                # What still runs may write: then the lease has to run out.
+                self._lease.release()
         self._opened.log.info("serve.ended")
         return has_ended
 
@@ -173,8 +183,15 @@ class _Server:
         locks = (self._options.lock.folder,) if self._options.lock.option else ()
         return FolderFollower(paths, self._load, others=(named, *locks))
 
-    def _open_lease(self) -> LeaseHolder | None:
-        return None
+    def _open_lease(self) -> LeaseKeeper | None:
+        if self._options.lease is None:
+            return None
+        # Imported now: few processes share their work.
+        from imgsync.serve.lease.open import open_lease
+
+        keeper = open_lease(self._options.lease_name, environ=os.environ, log=self._opened.log)
+        keeper.on_change = self.inbox.wake
+        return keeper
 
     def _load(self, paths: Sequence[str], *, folder: str = "") -> tuple[Config, Locks | None]:
         """Load declarations as every command does; see `LoadDeclarations`."""

@@ -7,10 +7,12 @@ first saw the Lease as it is. So the holder is always the first whose time is ov
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from imgsync.concurrency.greenlets import Event, call_every, spawn
+from imgsync.concurrency.stop import Stop
 from imgsync.errors import ImgsyncError
 from imgsync.logs.logger import Logger
 from imgsync.serve.lease.api import LeaseApi, LeaseConflictError
@@ -32,13 +34,12 @@ class LeaseKeeper:
     """
     Takes, renews and releases one Lease.
 
-    `on_acquired` is called when a term begins, `on_lost` with the reason when it ends other than by `release`. Both must return soon.
+    `on_change` is called when a term begins, and when it ends other than by `release`. It must return soon.
     """
 
     def __init__(self, api: LeaseApi, *, identity: str, log: Logger, timing: LeaseTiming | None = None, clocks: ReadClocks = read_clocks) -> None:
         """Do nothing until `start`."""
-        self.on_acquired: Callable[[], None] = _ignore
-        self.on_lost: Callable[[str], None] = lambda _: None
+        self.on_change: Callable[[], None] = _ignore
         self._api = api
         self._identity = identity
         self._log = log
@@ -51,6 +52,7 @@ class LeaseKeeper:
         self._since: datetime | None = None
         self._fault = ""
         self._is_ending = False
+        self._guarded: list[Stop] = []
         self._wake, self._ended = Event(), Event()
         self._stop_watching: Callable[[], None] = _ignore
 
@@ -64,11 +66,25 @@ class LeaseKeeper:
         """Return whether this process may write now."""
         return self._term is not None and not self._term.is_over
 
-    @property
     def view(self) -> LeaseView:
         """Return how the lease stands."""
         holder = "" if self._record is None else self._record.holder
         return LeaseView(self._api.name, self.is_held, holder, since=self._since, fault=self._fault)
+
+    @contextmanager
+    def guard(self, stop: Stop) -> Iterator[None]:
+        """
+        Let a run write within the present term alone.
+
+        Raises:
+            StoppedError: The lease is not held.
+        """
+        stop.fence = self.make_fence()
+        self._guarded.append(stop)
+        try:
+            yield
+        finally:
+            self._guarded.remove(stop)
 
     def make_fence(self) -> Callable[[], None]:
         """
@@ -207,7 +223,7 @@ class LeaseKeeper:
             return
         self._term, self._since = term, datetime.now(UTC)
         self._log.info("lease.acquired", lease=self._api.name, identity=self._identity)
-        self.on_acquired()
+        self.on_change()
 
     def _lose(self, reason: str) -> None:
         if self._term is not None:
@@ -220,7 +236,9 @@ class LeaseKeeper:
         self._since = self._seen_version = None
         if term is not None:
             self._log.warning("lease.lost", lease=self._api.name, reason=term.ended_because)
-            self.on_lost(term.ended_because)
+            for stop in self._guarded:
+                stop.request(term.ended_because, grace_seconds=0.0)
+            self.on_change()
 
     def _note_fault(self, error: ImgsyncError) -> None:
         fault = f"{error.message} ({error.advice})"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from imgsync.concurrency.stop import Stop
 from imgsync.errors import StoppedError
 from imgsync.serve.lease.account import ServiceAccount
 from imgsync.serve.lease.api import LeaseApi
@@ -40,21 +41,19 @@ class Replica:
     log: Log = field(default_factory=Log)
     steady: float = 1000.0
     wall: float = 0.0
-    lost: list[str] = field(default_factory=list)
-    acquired: int = 0
 
     @cached_property
     def keeper(self) -> LeaseKeeper:
-        made = LeaseKeeper(self.api, identity=self.name, log=self.log, timing=LeaseTiming(), clocks=lambda: (self.steady, self.wall))
-        made.on_lost, made.on_acquired = self.lost.append, self.on_acquired
-        return made
+        return LeaseKeeper(self.api, identity=self.name, log=self.log, timing=LeaseTiming(), clocks=lambda: (self.steady, self.wall))
+
+    @property
+    def lost(self) -> list[object]:
+        """Return why it lost the lease, each time."""
+        return [fields["reason"] for event, fields in self.log if event == "lease.lost"]
 
     def passes(self, seconds: float) -> None:
         self.steady += seconds
         self.wall += seconds
-
-    def on_acquired(self) -> None:
-        self.acquired += 1
 
 
 @pytest.fixture
@@ -100,8 +99,8 @@ def test_lease_that_does_not_exist_is_taken_after_its_duration(replica, kubernet
     assert one.keeper.step() == 5.0
 
     assert one.keeper.is_held
-    assert one.acquired == 1
-    assert one.keeper.view.holder == "a"
+    assert one.log.names == ["lease.acquired"]
+    assert one.keeper.view().holder == "a"
     spec = kubernetes.read("mirrors")["spec"]
     assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["leaseTransitions"]) == ("a", 30, 0)
 
@@ -236,12 +235,12 @@ def test_missing_permission_names_the_rule_to_add(replica, kubernetes):
     one.keeper.step()
 
     assert one.log.names == ["lease.unreachable"]
-    fault = one.keeper.view.fault
+    fault = one.keeper.view().fault
     assert f"get the lease mirrors/imgsync: 403 {message}" in fault
     assert "rules: [{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}]" in fault
     kubernetes.answer = lambda *_: None
     one.keeper.step()
-    assert one.keeper.view.fault == ""
+    assert one.keeper.view().fault == ""
 
 
 @pytest.mark.row("LEASE-03")
@@ -268,9 +267,9 @@ def test_odd_answers_are_faults_and_no_lease(status, body, said, replica, kubern
         one.keeper.step()
 
     assert not one.keeper.is_held
-    assert said in one.keeper.view.fault
-    assert kubernetes.token not in one.keeper.view.fault
-    assert "\x1b" not in one.keeper.view.fault
+    assert said in one.keeper.view().fault
+    assert kubernetes.token not in one.keeper.view().fault
+    assert "\x1b" not in one.keeper.view().fault
 
 
 @pytest.mark.row("LEASE-03")
@@ -287,7 +286,7 @@ def test_holder_without_an_api_server_stops_in_time(replica, kubernetes):
     one.keeper.watch()
 
     assert len(one.lost) == 1
-    assert "503" in one.keeper.view.fault
+    assert "503" in one.keeper.view().fault
 
 
 @pytest.mark.row("LEASE-04")
@@ -297,12 +296,12 @@ def test_token_is_read_again_for_each_request(replica, kubernetes, tmp_path):
     acquire(one)
     kubernetes.token = "another-token"
     one.keeper.step()
-    assert "401" in one.keeper.view.fault
+    assert "401" in one.keeper.view().fault
     (tmp_path / "token").write_text("another-token")
 
     one.keeper.step()
 
-    assert one.keeper.view.fault == ""
+    assert one.keeper.view().fault == ""
 
 
 @pytest.mark.row("LEASE-04")
@@ -313,13 +312,13 @@ def test_token_goes_to_the_clusters_own_server_alone(replica, kubernetes, tmp_pa
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     one = replica("a")
     one.keeper.step()
-    assert one.keeper.view.fault == ""
+    assert one.keeper.view().fault == ""
     before = len(kubernetes.requests)
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.crt"))
 
     one.keeper.step()
 
-    assert "CERTIFICATE_VERIFY_FAILED" in one.keeper.view.fault
+    assert "CERTIFICATE_VERIFY_FAILED" in one.keeper.view().fault
     assert len(kubernetes.requests) == before
 
 
@@ -331,4 +330,44 @@ def test_broken_token_is_a_fault(text, replica, tmp_path):
 
     one.keeper.step()
 
-    assert "the service account cannot be used" in one.keeper.view.fault
+    assert "the service account cannot be used" in one.keeper.view().fault
+
+
+def test_run_that_is_guarded_ends_with_the_term(replica, kubernetes):
+    """It stops at once, without a grace period, and the fence of its writes is closed."""
+    one, stop = replica("a"), Stop()
+    with pytest.raises(StoppedError, match="the lease is not held"), one.keeper.guard(stop):
+        pass
+    acquire(one)
+
+    with one.keeper.guard(stop):
+        stop.check_write()
+        assert not stop.is_requested
+        kubernetes.edit("mirrors", holderIdentity="b")
+        one.keeper.step()
+
+        assert (stop.is_requested, stop.reason, stop.is_interrupted) == (True, "another replica holds the lease", False)
+        with pytest.raises(StoppedError):
+            stop.check_write()
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name no API server"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443x"}, "name no API server"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1/evil"}, "name no API server"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "IMGSYNC_LEASE_ACCOUNT": "missing"}, "cannot read missing/namespace: No such file"),
+        ({"KUBERNETES_SERVICE_HOST": "fd00::1", "IMGSYNC_LEASE_ACCOUNT": "account"}, "--lease-name 'Not a name' is not a name of Kubernetes"),
+    ],
+)
+def test_process_that_is_no_pod_is_refused_at_once(variables, said, lab):
+    """With what to do instead."""
+    lab.write("account/namespace", "mirrors")
+    lab.declare("app")
+
+    ran = lab.run("serve", "--lease", "kubernetes", "--lease-name", "Not a name" if "account" in variables.values() else "imgsync", env=variables)
+
+    assert ran.code == 3
+    assert said in ran.stderr
+    assert "hint: " in ran.stderr
