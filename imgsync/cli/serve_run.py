@@ -16,6 +16,7 @@ import click
 
 from imgsync.cli.accepted_documents import read_accepted_documents
 from imgsync.cli.options import CommonOptions, LockUse
+from imgsync.cli.output import get_redaction
 from imgsync.cli.serve_runner import RunSettings, ServeRunner
 from imgsync.cli.session import STOPPED_EXIT, OpenLog, exit_now, hide_secrets, open_log
 from imgsync.concurrency.signals import handle_hangup, handle_signals
@@ -37,12 +38,14 @@ from imgsync.serve.live_board import LiveBoard
 from imgsync.serve.record_run import log_bug
 from imgsync.serve.service import Parts, Service
 from imgsync.serve.views import ConfigurationView
+from imgsync.state.remote.reference import get_local_directory, is_remote, parse_remote
 from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
     from imgsync.serve.lease.keeper import LeaseKeeper
 
 _DEFAULT_REGISTRIES = "registries.yaml"
+_HISTORY = "runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,12 @@ class _Server:
         self._ends.callback(self._follower.close)
         settings = RunSettings(common, SafetyLimits(options.max_changes, options.max_bytes), options.grace_seconds, options.heartbeat_seconds)
         runner = ServeRunner(settings, opened, on_locked=self._save_accepted)
-        clock, history = SystemClock(), History()
+        clock = SystemClock()
+        history = History(
+            _find_history_folder(common.state),
+            clean=get_redaction().clean_values,
+            on_damaged=lambda name, reason: opened.log.warning("history.damaged", file=name, reason=reason),
+        )
         agenda = Agenda(every=Schedule(every_seconds=options.every_seconds), only_plans=options.only_plan, chance=random.Random(), make_id=make_run_id)  # noqa: S311 - spreads load
         self.board = LiveBoard(
             agenda,
@@ -209,6 +217,15 @@ class _Server:
     def _note_poll(self) -> None:
         self.board.configuration = replace(self.board.configuration, checked_at=SystemClock().now())
         self.inbox.wake()
+
+
+def _find_history_folder(location: str | None) -> Path | None:
+    """Return where the history is kept for a state at *location*."""
+    if location is None:
+        return None
+    if not is_remote(location):
+        return Path(location).absolute() / _HISTORY
+    return Path(get_local_directory(parse_remote(location))).absolute() / _HISTORY
 
 
 def make_run_id(moment: datetime) -> str:

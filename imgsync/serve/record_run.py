@@ -12,6 +12,7 @@ from imgsync.serve.assess import MirrorResult, assess_run, count_results, find_r
 from imgsync.serve.history import History
 from imgsync.serve.live_board import LiveBoard
 from imgsync.serve.model import RunResult
+from imgsync.serve.run_document import encode_run
 from imgsync.serve.tags import TagTable
 from imgsync.serve.views import RunSummary
 from imgsync.text.units import parse_timestamp
@@ -34,7 +35,10 @@ def record_run(result: RunResult, *, board: LiveBoard, agenda: Agenda, history: 
     summary = _summarize(result)
     seconds = (result.ended_at - result.began_at).total_seconds()
     board.totals.add(order.trigger, _name_ending(result), seconds)
-    history.add(summary)
+    history.add(summary, encode_run(result, summary))
+    if history.problem:
+        log.warning("history.unwritten", run=order.id, reason=history.problem)
+    board.set_problem("history", history.problem)
     write = log.error if result.error else log.info
     write("run.ended", run=order.id, trigger=order.trigger.value, exit_code=result.exit_code, seconds=round(seconds, 3), error=result.error, hint=result.hint)
 

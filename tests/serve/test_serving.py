@@ -68,4 +68,4 @@ def test_only_plan_writes_nothing(lab):
         serving.wait_for("run.ended")
     assert built["create"] == 1
     assert lab.served_tags("app") == []
-    assert not (lab.folder / ".imgsync").exists()
+    assert not (lab.folder / ".imgsync/state/cache.db").exists()
