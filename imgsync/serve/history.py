@@ -76,7 +76,7 @@ class History:
             return None
 
     def find_last_runs(self) -> Mapping[str, datetime]:
-        """Return when each mirror was applied last, as a whole and with success."""
+        """Return when each mirror was last applied as a whole, with success."""
         runs = (run.summary for run in self._runs)
         return {name: run.began_at for run in runs if run.applies and not run.is_partial and run.exit_code == 0 for name in run.mirrors}
 

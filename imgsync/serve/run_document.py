@@ -118,7 +118,7 @@ def _iter_changes(result: RunResult) -> Iterator[dict[str, Any]]:
 
 
 def _cut(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
-    """Return the first of *rows* that fit, and the number of the others."""
+    """Return those of *rows* that fit, and how many do not."""
     kept: list[dict[str, Any]] = []
     size = more = 0
     for row in rows:
