@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,11 +17,12 @@ import click
 from imgsync.cli.accepted_documents import read_accepted_documents
 from imgsync.cli.options import CommonOptions, LockUse
 from imgsync.cli.output import get_redaction
+from imgsync.cli.serve_listeners import Addresses, open_listeners
 from imgsync.cli.serve_runner import RunSettings, ServeRunner
 from imgsync.cli.session import STOPPED_EXIT, OpenLog, exit_now, hide_secrets, open_log
 from imgsync.concurrency.signals import handle_hangup, handle_signals
 from imgsync.config.accepted import AcceptedDocuments
-from imgsync.config.load import load_config
+from imgsync.config.load import load_config, load_registries
 from imgsync.config.model import Config
 from imgsync.config.schedule import Schedule
 from imgsync.errors import ConfigError, ImgsyncError, UsageError
@@ -30,14 +31,18 @@ from imgsync.plan.safety import SafetyLimits
 from imgsync.serve.agenda import Agenda
 from imgsync.serve.clock import SystemClock
 from imgsync.serve.declarations.folder import FolderFollower
-from imgsync.serve.declarations.follower import Follower
+from imgsync.serve.declarations.follower import Declarations, Follower
 from imgsync.serve.declarations.watch import DeclarationWatch
+from imgsync.serve.events.receiver import EventReceiver
 from imgsync.serve.history import History
 from imgsync.serve.inbox import Inbox
+from imgsync.serve.lease.keeper import LeaseKeeper
+from imgsync.serve.lease.open import DEFAULT_NAME, open_lease
 from imgsync.serve.live_board import LiveBoard
 from imgsync.serve.record_run import log_bug
 from imgsync.serve.service import Parts, Service
 from imgsync.serve.views import ConfigurationView
+from imgsync.serve.web.parts import WebParts
 from imgsync.state.remote.reference import get_local_directory, is_remote, parse_remote
 from imgsync.system.dataclass import dataclass
 
@@ -101,6 +106,9 @@ class _Server:
         self._command = click.get_current_context()
         self._ends = contextlib.ExitStack()
         self._accepted = AcceptedDocuments()
+        self._addresses = Addresses.parse(options.listen, options.listen_events)
+        self._redaction = get_redaction()
+        self._settings = load_registries(common.registries, os.environ).serve
         self.inbox = Inbox()
         self._follower = self._make_follower(paths)
         self._ends.callback(self._follower.close)
@@ -109,7 +117,7 @@ class _Server:
         clock = SystemClock()
         history = History(
             _find_history_folder(common.state),
-            clean=get_redaction().clean_values,
+            clean=self._redaction.clean_values,
             on_damaged=lambda name, reason: opened.log.warning("history.damaged", file=name, reason=reason),
         )
         agenda = Agenda(every=Schedule(every_seconds=options.every_seconds), only_plans=options.only_plan, chance=random.Random(), make_id=make_run_id)  # noqa: S311 - spreads load
@@ -121,8 +129,9 @@ class _Server:
             only_plans=options.only_plan,
             count_waiting=lambda: self.inbox.waiting + agenda.waiting,
         )
+        self._receiver = EventReceiver(self._settings.events, self.inbox, select=agenda.has, counts=self.board.events, clock=clock, log=opened.log)
+        watch = DeclarationWatch(self._follower, on_poll=self._note_poll, on_error=self._log_bug)
         self._lease = self._open_lease()
-        watch = DeclarationWatch(self._follower, on_poll=self._note_poll, on_error=lambda error: log_bug(opened.log, error))
         self.service = Service(
             Parts(
                 agenda=agenda,
@@ -137,6 +146,9 @@ class _Server:
                 lease=self._lease,
             )
         )
+        self.service.on_declarations = self._use_settings
+        if self._lease is not None:
+            self._lease.on_acquired, self._lease.on_lost = self.inbox.wake, self.service.lose_lease
 
     def __enter__(self) -> _Server:
         return self
@@ -147,8 +159,14 @@ class _Server:
     def run(self) -> bool:
         """Serve until `end`; return whether everything has ended."""
         self._begin()
-        with self._listen():
-            self._opened.log.info("serve.started", origin=self._follower.origin, listen=self._options.listen, only_plan=self._options.only_plan)
+        with open_listeners(self._make_web_parts(), self._receiver.receive, self._addresses, on_error=self._log_bug) as found:
+            self._opened.log.info(
+                "serve.started",
+                origin=self._follower.origin,
+                listen=str(found.main),
+                listen_events=str(found.events or found.main),
+                only_plan=self._options.only_plan,
+            )
             if self._lease is not None:
                 self._lease.start()
             has_ended = self.service.serve()
@@ -164,7 +182,9 @@ class _Server:
         self.service.end(self._options.grace_seconds)
 
     def _begin(self) -> None:
-        """Read the first declarations."""
+        """Read the first declarations, and begin to hold the lease."""
+        if self._lease is not None:
+            self._lease.start()
         try:
             first = self._follower.poll()
         except ImgsyncError as error:
@@ -179,10 +199,34 @@ class _Server:
             raise ConfigError(first.errors)
         self.service.use(first)
 
-    @contextlib.contextmanager
-    def _listen(self) -> Iterator[None]:
-        """Serve pages and receive events within the block."""
-        yield
+    def _make_web_parts(self) -> WebParts:
+        own = self._addresses
+        return WebParts(
+            board=self.board,
+            inbox=self.inbox,
+            clock=SystemClock(),
+            get_settings=lambda: self._settings,
+            get_config=lambda: self.service.declarations.config if self.service.declarations is not None else None,
+            receive_event=self._receiver.receive if own.events is None else None,
+            is_alive=lambda: self.service.is_alive,
+            explain_not_ready=self._explain_not_ready,
+            clean=self._redaction.clean,
+            on_error=self._log_bug,
+            is_loopback=own.main.is_loopback,
+        )
+
+    def _explain_not_ready(self) -> str:
+        if self.service.is_ending:
+            return "ending"
+        return "" if self.service.declarations is not None else "no valid declarations yet"
+
+    def _use_settings(self, declarations: Declarations) -> None:
+        if declarations.config is not None:
+            self._settings = declarations.config.registries.serve
+            self._receiver.replace_settings(self._settings.events)
+
+    def _log_bug(self, error: BaseException) -> None:
+        log_bug(self._opened.log, error)
 
     def _make_follower(self, paths: Sequence[str]) -> Follower:
         if self._options.git is not None:

@@ -69,8 +69,8 @@ class Agenda:
         self._chance = chance
         self._make_id = make_id
         self._entries: dict[str, _Entry] = {}
-        # Names of mirrors that are new or changed, and whether to apply them.
-        self._changed: dict[str, bool] = {}
+        # Names of mirrors that are new or changed, why, and whether to apply them.
+        self._changed: dict[str, tuple[bool, Trigger]] = {}
         self._change_trigger = Trigger.START
         self._requests: list[Request] = []
         self._hints = HintPool()
@@ -92,12 +92,9 @@ class Agenda:
         for mirror in mirrors:
             if not mirror.suspend:
                 self._entries[mirror.name] = self._update_entry(mirror, before.get(mirror.name), now, last_runs.get(mirror.name))
-        self._changed = {name: applies for name, applies in self._changed.items() if name in self._entries}
-        self._selector = PartSelector(mirrors)
-
-    def end_start(self) -> None:
-        """Call what changes from now on a change, not a start."""
+        self._changed = {name: change for name, change in self._changed.items() if name in self._entries}
         self._change_trigger = Trigger.CHANGE
+        self._selector = PartSelector(mirrors)
 
     def has(self, hint: Hint) -> bool:
         """Return whether a mirror may select what *hint* names."""
@@ -184,7 +181,7 @@ class Agenda:
         elif schedule.cron:
             entry.due_at = find_next(schedule, now, jitter=self._chance)
         # A cron expression says when images may move; before that, the plan shows what is to come.
-        self._changed[mirror.name] = entry.due_at <= now and not self._only_plans
+        self._changed[mirror.name] = (entry.due_at <= now and not self._only_plans, self._change_trigger)
         return entry
 
     def _take_request(self, now: datetime) -> RunOrder | None:
@@ -199,11 +196,11 @@ class Agenda:
         if not self._changed:
             return None
         # First those that are only planned: it takes little time, and then the page shows them.
-        applies = all(self._changed.values())
-        names = [name for name in self._entries if self._changed.get(name) == applies]
+        change = min(self._changed.values())
+        names = [name for name in self._entries if self._changed.get(name) == change]
         for name in names:
             del self._changed[name]
-        return self._make_order(now, self._change_trigger, names, applies=applies)
+        return self._make_order(now, change[1], names, applies=change[0])
 
     def _take_due(self, now: datetime) -> RunOrder | None:
         due = [entry for entry in self._entries.values() if entry.find_next() <= now]

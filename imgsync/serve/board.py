@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from imgsync.plan.model import Plan
-from imgsync.serve.views import ConfigurationView, EventCounts, LeaseView, MirrorTags, MirrorView, RunningView, RunSummary, RunTotals
+from imgsync.serve.views import ConfigurationView, EventCounts, LeaseView, MirrorTags, MirrorView, RunningView, RunSummary
 
 
 class Board(Protocol):
@@ -23,10 +23,11 @@ class Board(Protocol):
     configuration: ConfigurationView
     running: RunningView | None
     lease: LeaseView | None
-    events: Mapping[str, EventCounts]
     only_plans: bool
-    totals: RunTotals
-    clock_jumps: int
+
+    @property
+    def events(self) -> Mapping[str, EventCounts]:
+        """Return what came of the events of each sender."""
 
     @property
     def problems(self) -> Sequence[str]:

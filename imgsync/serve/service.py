@@ -9,7 +9,6 @@ It waits on the inbox and never polls: what comes wakes it, and at the latest it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -38,7 +37,7 @@ _LONGEST_WAIT_SECONDS = 30.0
 # Between two looks at the inbox, so that a storm of events does not keep the loop busy.
 _BREATH_SECONDS = 0.02
 # How long a run may take, after its grace period, to write down what it did.
-_END_SECONDS = 4.0
+_END_SECONDS = 3.0
 
 
 class Runner(Protocol):
@@ -55,16 +54,26 @@ class LeaseHolder(Protocol):
     def is_held(self) -> bool:
         """Return whether it may."""
 
+    @property
     def view(self) -> LeaseView:
         """Return what a reader sees of it."""
 
-    def guard(self, stop: Stop) -> AbstractContextManager[object]:
-        """End the run of *stop* as soon as it may not."""
+    def make_fence(self) -> Callable[[], None]:
+        """
+        Return what raises StoppedError once it may write no more.
+
+        Raises:
+            StoppedError: It may not write now.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the loop works with; `lease` is None without one."""
+    """
+    What the loop works with; `lease` is None without one.
+
+    `on_run` and `on_jump` are called with each run that ended, and each jump of the clock in seconds.
+    """
 
     agenda: Agenda
     board: LiveBoard
@@ -76,6 +85,8 @@ class Parts:
     log: Logger
     read_successes: Callable[[Declarations], Mapping[str, str]]
     lease: LeaseHolder | None = None
+    on_run: Callable[[RunResult], object] = lambda _: None
+    on_jump: Callable[[float], object] = lambda _: None
 
 
 class Service:
@@ -126,6 +137,12 @@ class Service:
             self._stop.request("interrupted", grace_seconds=grace_seconds, interrupted=True)
         self._parts.inbox.wake()
 
+    def lose_lease(self, reason: str) -> None:
+        """End the run under way, since another process may write now."""
+        if self._stop is not None:
+            self._stop.request(reason, grace_seconds=0.0)
+        self._parts.inbox.wake()
+
     def use(self, declarations: Declarations) -> None:
         """Take over *declarations*, or show what is wrong with them."""
         board, now = self._parts.board, self._parts.clock.now()
@@ -134,14 +151,15 @@ class Service:
             self._parts.log.error("declarations.invalid", revision=declarations.revision, errors=[str(error) for error in declarations.errors])
             board.touch()
             return
-        self._declarations = declarations
+        self._declarations, self._parts.watch.fault = declarations, declarations.fault
         board.configuration = replace(
             board.configuration,
             revision=declarations.revision,
             loaded_at=now,
             checked_at=now,
-            errors=(),
-            failed_revision="",
+            errors=declarations.errors,
+            failed_revision=declarations.failed_revision,
+            fault=declarations.fault,
             warnings=declarations.config.warnings,
         )
         board.set_mirrors(declarations.config.mirrors)
@@ -186,7 +204,7 @@ class Service:
         jump = self._timekeeper.find_jump()
         if not jump:
             return
-        self._parts.board.clock_jumps += 1
+        self._parts.on_jump(jump)
         direction = "ahead" if jump > 0 else "back"
         self._parts.log.warning("clock.jumped", seconds=round(jump, 1), reason=f"the clock was set {direction} by {format_duration(abs(jump))}")
         if jump < 0:
@@ -207,7 +225,7 @@ class Service:
         lease, board = self._parts.lease, self._parts.board
         if lease is None:
             return
-        view = lease.view()
+        view = lease.view
         if view != board.lease:
             board.lease = view
             board.touch()
@@ -218,7 +236,6 @@ class Service:
     def _start(self, order: RunOrder) -> None:
         parts = self._parts
         assert self._declarations is not None  # noqa: S101 - checked by `_may_run`
-        parts.agenda.end_start()
         self._stop = stop = Stop()
         began_at, declarations = parts.clock.now(), self._declarations
         parts.log.info("run.began", run=order.id, trigger=order.trigger.value, mirrors=list(order.mirrors), applies=order.applies)
@@ -232,6 +249,7 @@ class Service:
         def work() -> None:
             result = self._run(order, declarations, stop, show, began_at)
             try:
+                parts.on_run(result)
                 record_run(result, board=parts.board, agenda=parts.agenda, history=parts.history, log=parts.log)
             except Exception as error:  # noqa: BLE001 - the loop must go on
                 log_bug(parts.log, error, run=order.id)
@@ -247,8 +265,9 @@ class Service:
         """Carry out *order*; an error becomes a part of the result."""
         lease = self._parts.lease
         try:
-            with lease.guard(stop) if lease is not None else nullcontext():
-                result = self._parts.run(order, declarations, stop, show)
+            if lease is not None and order.applies:
+                stop.fence = lease.make_fence()
+            result = self._parts.run(order, declarations, stop, show)
         except ImgsyncError as error:
             result = RunResult(order, began_at, began_at, error=error.message, hint=error.advice, exit_code=error.exit_code)
         except Exception as error:  # noqa: BLE001 - one run must not end the service

@@ -51,6 +51,10 @@ def command(paths: tuple[str, ...], **options: Any) -> int:
     Applies each mirror by its `schedule`, and what events say has changed at once. Reads changed declarations by itself, and at SIGHUP. Serves a status page,
     an API, metrics and probes. Needs the extra `serve`.
     """
+    from imgsync.cli.serve_extra import require_serve_extra
+
+    require_serve_extra()
+    # Only now: it imports them.
     from imgsync.cli.serve_run import ServeOptions, serve
 
     common = CommonOptions(
