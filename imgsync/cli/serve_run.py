@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -37,17 +36,15 @@ from imgsync.serve.events.receiver import EventReceiver
 from imgsync.serve.history import History
 from imgsync.serve.inbox import Inbox
 from imgsync.serve.lease.keeper import LeaseKeeper
-from imgsync.serve.lease.open import DEFAULT_NAME, open_lease
+from imgsync.serve.lease.open import open_lease
 from imgsync.serve.live_board import LiveBoard
+from imgsync.serve.metrics import ServeMetrics
 from imgsync.serve.record_run import log_bug
 from imgsync.serve.service import Parts, Service
 from imgsync.serve.views import ConfigurationView
 from imgsync.serve.web.parts import WebParts
 from imgsync.state.remote.reference import get_local_directory, is_remote, parse_remote
 from imgsync.system.dataclass import dataclass
-
-if TYPE_CHECKING:
-    from imgsync.serve.lease.keeper import LeaseKeeper
 
 _DEFAULT_REGISTRIES = "registries.yaml"
 _HISTORY = "runs"
@@ -131,6 +128,7 @@ class _Server:
         )
         self._receiver = EventReceiver(self._settings.events, self.inbox, select=agenda.has, counts=self.board.events, clock=clock, log=opened.log)
         watch = DeclarationWatch(self._follower, on_poll=self._note_poll, on_error=self._log_bug)
+        self._metrics = ServeMetrics(self.board)
         self._lease = self._open_lease()
         self.service = Service(
             Parts(
@@ -144,6 +142,8 @@ class _Server:
                 log=opened.log,
                 read_successes=runner.read_successes,
                 lease=self._lease,
+                on_run=self._metrics.count_run,
+                on_jump=lambda _: self._metrics.count_clock_jump(),
             )
         )
         self.service.on_declarations = self._use_settings
@@ -167,12 +167,9 @@ class _Server:
                 listen_events=str(found.events or found.main),
                 only_plan=self._options.only_plan,
             )
-            if self._lease is not None:
-                self._lease.start()
             has_ended = self.service.serve()
-            if self._lease is not None and has_ended:
-                # What still runs may write: then the lease has to run out.
-                self._lease.release()
+        if self._lease is not None and has_ended:
+            self._lease.release()
         self._opened.log.info("serve.ended")
         return has_ended
 
@@ -205,6 +202,7 @@ class _Server:
             board=self.board,
             inbox=self.inbox,
             clock=SystemClock(),
+            metrics=self._metrics,
             get_settings=lambda: self._settings,
             get_config=lambda: self.service.declarations.config if self.service.declarations is not None else None,
             receive_event=self._receiver.receive if own.events is None else None,
@@ -236,14 +234,7 @@ class _Server:
         return FolderFollower(paths, self._load, others=(named, *locks))
 
     def _open_lease(self) -> LeaseKeeper | None:
-        if self._options.lease is None:
-            return None
-        # Imported now: few processes share their work.
-        from imgsync.serve.lease.open import open_lease
-
-        keeper = open_lease(self._options.lease_name, environ=os.environ, log=self._opened.log)
-        keeper.on_change = self.inbox.wake
-        return keeper
+        return None if self._options.lease is None else open_lease(self._options.lease_name, environ=os.environ, log=self._opened.log)
 
     def _load(self, paths: Sequence[str], *, folder: str = "") -> tuple[Config, Locks | None]:
         """Load declarations as every command does; see `LoadDeclarations`."""

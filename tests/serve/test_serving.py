@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 from tests.support.images import image
@@ -69,3 +70,40 @@ def test_only_plan_writes_nothing(lab):
     assert built["create"] == 1
     assert lab.served_tags("app") == []
     assert not (lab.folder / ".imgsync/state/cache.db").exists()
+
+
+def test_event_is_served_at_once(lab):
+    """What an event names is copied right away, and nothing else is looked at."""
+    lab.push("app", "1.0", image("first"))
+    lab.push("other", "1.0", image("other"))
+    lab.declare("app other", "tags: {include: ['*']}")
+    registries: dict[str, object] = {"version": 1, "registries": {host: {"tls": False} for host in (lab.source.host, lab.destination.host)}}
+    registries["serve"] = {"events": {"inside": {"type": "generic", "registry": lab.source.host, "secret": "hook-SECRET-0123456789abcdef0123456789"}}}
+    lab.write("registries.yaml", json.dumps(registries))
+    with Serving(lab.workplace) as serving:
+        serving.wait_for("run.ended", trigger="start")
+        pushed = lab.push("app", "2.0", image("second"))
+        event = {"image": f"{lab.source.host}/{lab.name}/app:2.0"}
+        answer = serving.post("/events/inside", json=event, headers={"Authorization": "Bearer hook-SECRET-0123456789abcdef0123456789"})
+        assert answer.status_code == 202, answer.text
+        ended = serving.wait_for("run.ended", trigger="event")
+    assert (ended["exit_code"], ended["seconds"] < 5) == (0, True)
+    lab.assert_served("app", "2.0", pushed)
+    built = serving.events("plan.built")[-1]
+    assert (built["create"], built["keep"]) == (1, 0)
+
+
+def test_page_and_history_survive_a_crash(lab):
+    """After SIGKILL, the next process shows the runs of the one before, and takes up its work."""
+    lab.push("app", "1.0", image("first"))
+    lab.declare("app", "tags: {include: ['*']}")
+    with Serving(lab.workplace) as serving:
+        run = serving.wait_for("run.ended")["run"]
+        serving.wait_until(lambda: serving.get("/api/v1/runs").json()["runs"])
+        serving.crash()
+        serving.start()
+        serving.wait_for("run.ended", trigger="start")
+        document = serving.get(f"/api/v1/runs/{run}").json()
+        assert (document["format"], document["id"], document["summary"]["copied"]) == ("imgsync.run/v1", run, 1)
+        assert serving.get("/").status_code == 200
+        assert serving.get("/readyz").text == "ready\n"
