@@ -38,7 +38,6 @@ from imgsync.serve.inbox import Inbox
 from imgsync.serve.lease.keeper import LeaseKeeper
 from imgsync.serve.lease.open import open_lease
 from imgsync.serve.live_board import LiveBoard
-from imgsync.serve.metrics import ServeMetrics
 from imgsync.serve.record_run import log_bug
 from imgsync.serve.service import Parts, Service
 from imgsync.serve.views import ConfigurationView
@@ -128,7 +127,6 @@ class _Server:
         )
         self._receiver = EventReceiver(self._settings.events, self.inbox, select=agenda.has, counts=self.board.events, clock=clock, log=opened.log)
         watch = DeclarationWatch(self._follower, on_poll=self._note_poll, on_error=self._log_bug)
-        self._metrics = ServeMetrics(self.board)
         self._lease = self._open_lease()
         self.service = Service(
             Parts(
@@ -142,8 +140,6 @@ class _Server:
                 log=opened.log,
                 read_successes=runner.read_successes,
                 lease=self._lease,
-                on_run=self._metrics.count_run,
-                on_jump=lambda _: self._metrics.count_clock_jump(),
             )
         )
         self.service.on_declarations = self._use_settings
@@ -202,7 +198,6 @@ class _Server:
             board=self.board,
             inbox=self.inbox,
             clock=SystemClock(),
-            metrics=self._metrics,
             get_settings=lambda: self._settings,
             get_config=lambda: self.service.declarations.config if self.service.declarations is not None else None,
             receive_event=self._receiver.receive if own.events is None else None,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from imgsync.plan.model import Plan
-from imgsync.serve.views import ConfigurationView, EventCounts, LeaseView, MirrorTags, MirrorView, RunningView, RunSummary
+from imgsync.serve.views import ConfigurationView, EventCounts, LeaseView, MirrorTags, MirrorView, RunningView, RunSummary, RunTotals
 
 
 class Board(Protocol):
@@ -24,6 +24,8 @@ class Board(Protocol):
     running: RunningView | None
     lease: LeaseView | None
     only_plans: bool
+    totals: RunTotals
+    clock_jumps: int
 
     @property
     def events(self) -> Mapping[str, EventCounts]:

@@ -13,7 +13,7 @@ from imgsync.serve.agenda import Agenda
 from imgsync.serve.assess import MirrorResult
 from imgsync.serve.history import History
 from imgsync.serve.tags import TagTable
-from imgsync.serve.views import ConfigurationView, EventCounts, LeaseView, MirrorState, MirrorTags, MirrorView, RunningView, RunSummary, TagState
+from imgsync.serve.views import ConfigurationView, EventCounts, LeaseView, MirrorState, MirrorTags, MirrorView, RunningView, RunSummary, RunTotals, TagState
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_timestamp
 
@@ -69,6 +69,8 @@ class LiveBoard:
         self.lease: LeaseView | None = None
         self.events: dict[str, EventCounts] = {}
         self.only_plans = only_plans
+        self.totals = RunTotals()
+        self.clock_jumps = 0
 
     @property
     def problems(self) -> Sequence[str]:

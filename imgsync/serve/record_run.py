@@ -17,6 +17,7 @@ from imgsync.serve.tags import TagTable
 from imgsync.serve.views import RunSummary
 from imgsync.text.units import parse_timestamp
 
+_STOPPED_EXIT = 75
 # The innermost calls of an error that is a bug.
 _FRAMES = 4
 
@@ -33,6 +34,7 @@ def record_run(result: RunResult, *, board: LiveBoard, agenda: Agenda, history: 
             agenda.count_failure(name)
     summary = _summarize(result)
     seconds = (result.ended_at - result.began_at).total_seconds()
+    board.totals.add(order.trigger, _name_ending(result), seconds)
     history.add(summary, encode_run(result, summary))
     if history.problem:
         log.warning("history.unwritten", run=order.id, reason=history.problem)
@@ -80,3 +82,9 @@ def _summarize(result: RunResult) -> RunSummary:
         hint=result.hint,
         stopped=report.stopped if report is not None else "",
     )
+
+
+def _name_ending(result: RunResult) -> str:
+    if result.exit_code == 0:
+        return "succeeded"
+    return "stopped" if result.exit_code == _STOPPED_EXIT else "failed"

@@ -69,11 +69,7 @@ class LeaseHolder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """
-    What the loop works with; `lease` is None without one.
-
-    `on_run` and `on_jump` are called with each run that ended, and each jump of the clock in seconds.
-    """
+    """What the loop works with; `lease` is None without one."""
 
     agenda: Agenda
     board: LiveBoard
@@ -85,8 +81,6 @@ class Parts:
     log: Logger
     read_successes: Callable[[Declarations], Mapping[str, str]]
     lease: LeaseHolder | None = None
-    on_run: Callable[[RunResult], object] = lambda _: None
-    on_jump: Callable[[float], object] = lambda _: None
 
 
 class Service:
@@ -204,7 +198,7 @@ class Service:
         jump = self._timekeeper.find_jump()
         if not jump:
             return
-        self._parts.on_jump(jump)
+        self._parts.board.clock_jumps += 1
         direction = "ahead" if jump > 0 else "back"
         self._parts.log.warning("clock.jumped", seconds=round(jump, 1), reason=f"the clock was set {direction} by {format_duration(abs(jump))}")
         if jump < 0:
@@ -249,7 +243,6 @@ class Service:
         def work() -> None:
             result = self._run(order, declarations, stop, show, began_at)
             try:
-                parts.on_run(result)
                 record_run(result, board=parts.board, agenda=parts.agenda, history=parts.history, log=parts.log)
             except Exception as error:  # noqa: BLE001 - the loop must go on
                 log_bug(parts.log, error, run=order.id)

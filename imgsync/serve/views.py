@@ -14,6 +14,9 @@ from imgsync.progress.counts import Counts
 from imgsync.serve.model import RunOrder, Trigger
 from imgsync.system.dataclass import dataclass
 
+# Of the durations of runs, in seconds.
+BOUNDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+
 
 class TagState(StrEnum):
     """How one tag of a mirror stands, as last seen."""
@@ -180,3 +183,25 @@ class LeaseView:
     holder: str
     since: datetime | None = None
     fault: str = ""
+
+
+@dataclass(slots=True)
+class RunTotals:
+    """
+    The runs since the start.
+
+    `counts` are by trigger and by how they ended: succeeded, failed, or stopped with work left. `durations` counts those of at most `BOUNDS` seconds, by
+    bound, and the last one all.
+    """
+
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    durations: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    seconds: float = 0.0
+
+    def add(self, trigger: Trigger, ending: str, seconds: float) -> None:
+        """Count a run of *seconds*."""
+        key = (trigger.value, ending)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        self.seconds += seconds
+        for number, bound in enumerate((*BOUNDS, float("inf"))):
+            self.durations[number] += seconds <= bound
