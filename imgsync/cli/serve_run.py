@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -35,8 +36,6 @@ from imgsync.serve.declarations.watch import DeclarationWatch
 from imgsync.serve.events.receiver import EventReceiver
 from imgsync.serve.history import History
 from imgsync.serve.inbox import Inbox
-from imgsync.serve.lease.keeper import LeaseKeeper
-from imgsync.serve.lease.open import open_lease
 from imgsync.serve.live_board import LiveBoard
 from imgsync.serve.record_run import log_bug
 from imgsync.serve.service import Parts, Service
@@ -44,6 +43,9 @@ from imgsync.serve.views import ConfigurationView
 from imgsync.serve.web.parts import WebParts
 from imgsync.state.remote.reference import get_local_directory, is_remote, parse_remote
 from imgsync.system.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from imgsync.serve.lease.keeper import LeaseKeeper
 
 _DEFAULT_REGISTRIES = "registries.yaml"
 _HISTORY = "runs"
@@ -143,8 +145,6 @@ class _Server:
             )
         )
         self.service.on_declarations = self._use_settings
-        if self._lease is not None:
-            self._lease.on_acquired, self._lease.on_lost = self.inbox.wake, self.service.lose_lease
 
     def __enter__(self) -> _Server:
         return self
@@ -163,9 +163,12 @@ class _Server:
                 listen_events=str(found.events or found.main),
                 only_plan=self._options.only_plan,
             )
+            if self._lease is not None:
+                self._lease.start()
             has_ended = self.service.serve()
-        if self._lease is not None and has_ended:
-            self._lease.release()
+            if self._lease is not None and has_ended:
+                # What still runs may write: then the lease has to run out.
+                self._lease.release()
         self._opened.log.info("serve.ended")
         return has_ended
 
@@ -175,9 +178,7 @@ class _Server:
         self.service.end(self._options.grace_seconds)
 
     def _begin(self) -> None:
-        """Read the first declarations, and begin to hold the lease."""
-        if self._lease is not None:
-            self._lease.start()
+        """Read the first declarations."""
         try:
             first = self._follower.poll()
         except ImgsyncError as error:
@@ -229,7 +230,14 @@ class _Server:
         return FolderFollower(paths, self._load, others=(named, *locks))
 
     def _open_lease(self) -> LeaseKeeper | None:
-        return None if self._options.lease is None else open_lease(self._options.lease_name, environ=os.environ, log=self._opened.log)
+        if self._options.lease is None:
+            return None
+        # Imported now: few processes share their work.
+        from imgsync.serve.lease.open import open_lease
+
+        keeper = open_lease(self._options.lease_name, environ=os.environ, log=self._opened.log)
+        keeper.on_change = self.inbox.wake
+        return keeper
 
     def _load(self, paths: Sequence[str], *, folder: str = "") -> tuple[Config, Locks | None]:
         """Load declarations as every command does; see `LoadDeclarations`."""

@@ -9,6 +9,7 @@ It waits on the inbox and never polls: what comes wakes it, and at the latest it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -54,16 +55,15 @@ class LeaseHolder(Protocol):
     def is_held(self) -> bool:
         """Return whether it may."""
 
-    @property
     def view(self) -> LeaseView:
         """Return what a reader sees of it."""
 
-    def make_fence(self) -> Callable[[], None]:
+    def guard(self, stop: Stop) -> AbstractContextManager[object]:
         """
-        Return what raises StoppedError once it may write no more.
+        Let the run of *stop* write as long as this process may.
 
         Raises:
-            StoppedError: It may not write now.
+            StoppedError: It may not.
         """
 
 
@@ -129,12 +129,6 @@ class Service:
         self._ends_at = self._parts.clock.monotonic() + grace_seconds + _END_SECONDS
         if self._stop is not None:
             self._stop.request("interrupted", grace_seconds=grace_seconds, interrupted=True)
-        self._parts.inbox.wake()
-
-    def lose_lease(self, reason: str) -> None:
-        """End the run under way, since another process may write now."""
-        if self._stop is not None:
-            self._stop.request(reason, grace_seconds=0.0)
         self._parts.inbox.wake()
 
     def use(self, declarations: Declarations) -> None:
@@ -219,7 +213,7 @@ class Service:
         lease, board = self._parts.lease, self._parts.board
         if lease is None:
             return
-        view = lease.view
+        view = lease.view()
         if view != board.lease:
             board.lease = view
             board.touch()
@@ -258,9 +252,8 @@ class Service:
         """Carry out *order*; an error becomes a part of the result."""
         lease = self._parts.lease
         try:
-            if lease is not None and order.applies:
-                stop.fence = lease.make_fence()
-            result = self._parts.run(order, declarations, stop, show)
+            with lease.guard(stop) if lease is not None else nullcontext():
+                result = self._parts.run(order, declarations, stop, show)
         except ImgsyncError as error:
             result = RunResult(order, began_at, began_at, error=error.message, hint=error.advice, exit_code=error.exit_code)
         except Exception as error:  # noqa: BLE001 - one run must not end the service
