@@ -60,7 +60,10 @@ def declared(lab) -> dict[str, object]:
     """Return values with the mirrors and the registries of the lab."""
     registries = yaml.safe_load((lab.folder / "registries.yaml").read_text())
     (file,) = (lab.folder / "mirrors.d").iterdir()
-    return {"mirrors": {"files": {"base.yaml": yaml.safe_load(file.read_text())}}, "registries": {"config": {**registries, "serve": {"token": "${SERVE_TOKEN}"}}}}
+    return {
+        "mirrors": {"files": {"base.yaml": yaml.safe_load(file.read_text())}},
+        "registries": {"config": {**registries, "serve": {"token": "${SERVE_TOKEN}"}}},
+    }
 
 
 @pytest.mark.row("K8S-07")

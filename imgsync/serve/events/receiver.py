@@ -31,6 +31,7 @@ UNKNOWN_SENDER = "(unknown)"
 """The sender of events for names that are not configured."""
 
 _LOG_SECONDS = 60.0
+_SHOWN_EVENTS = 20
 
 
 class EventReceiver:
@@ -60,6 +61,7 @@ class EventReceiver:
         self._log = log
         self._keys = keys or GoogleKeys(clock)
         self._recent = RecentDeliveries(clock)
+        self._shown = (0, 0)
         self._logged: dict[tuple[str, str], float] = {}
         self.replace_settings(settings)
 
@@ -134,7 +136,11 @@ class EventReceiver:
 
     def _accept(self, name: str, **fields: object) -> Reply:
         self._counts[name].accepted += 1
-        self._log.info("event.accepted", sender=name, **fields)
+        now = int(self._clock.monotonic())
+        self._shown = (now, self._shown[1] + 1 if self._shown[0] == now else 1)
+        # A storm must not fill the log either; what came of it is in the log of its run.
+        log = self._log.info if self._shown[1] <= _SHOWN_EVENTS else self._log.debug
+        log("event.accepted", sender=name, **fields)
         return Reply(202, "accepted")
 
     def _ignore(self, name: str) -> Reply:

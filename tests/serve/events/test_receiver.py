@@ -10,7 +10,7 @@ from imgsync.serve.events.model import BODY_LIMIT, Delivery
 from imgsync.serve.events.proofs import Proof
 from imgsync.serve.events.receiver import UNKNOWN_SENDER
 from imgsync.serve.model import Hint
-from tests.support.events import SECRET, Receiver, pushed, sign
+from tests.support.events import REGISTRY, SECRET, Receiver, pushed, sign
 
 
 def test_event_becomes_a_hint_for_our_registry():
@@ -165,6 +165,19 @@ def test_refused_events_do_not_fill_the_log():
     receiver.send(pushed(), name="two")
 
     assert receiver.log.lines[1] == ("event.refused", {"sender": UNKNOWN_SENDER, "reason": "unproven", "status": 404, "times": 101})
+
+
+def test_storm_of_accepted_events_does_not_fill_the_log():
+    """Twenty lines a second; the counts have all."""
+    receiver = Receiver()
+    for number in range(100):
+        receiver.prove(pushed(number=number))
+    assert len(receiver.log.lines) == 20
+
+    receiver.clock.seconds += 1
+    receiver.prove(pushed(number=100))
+    assert receiver.log.lines[20] == ("event.accepted", {"sender": "one", "registry": REGISTRY, "repository": "team/app", "tag": "1.0", "hints": 1})
+    assert receiver.counts["one"].accepted == 101
 
 
 def test_replaced_settings_count_at_once():
