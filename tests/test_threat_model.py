@@ -16,7 +16,7 @@ _FAMILIES = {"AUTH": 30, "DIG": 22, "DOS": 18, "OUT": 8, "CFG": 14, "ST": 20, "N
     "DISC": 11,
     "NODE": 5,
     "LEASE": 4,
-    "SRV": 2,
+    "SRV": 13,
     "EVT": 8,
     "K8S": 8,
 }

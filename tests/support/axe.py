@@ -7,6 +7,8 @@ import os
 import tarfile
 from pathlib import Path
 
+from playwright.sync_api import Page
+
 from tests.support.browser import Browser
 
 _PACKAGE = "axe-core-4.14.1.tgz"
@@ -21,6 +23,12 @@ def find_violations(browser: Browser) -> list[str]:
     """Return what axe-core finds wrong with the page, each with its element."""
     browser.run(_read_axe())
     return browser.run(_FIND)
+
+
+def find_page_violations(page: Page) -> list[str]:
+    """Return what axe-core finds wrong with a page of Playwright."""
+    page.evaluate(_read_axe())
+    return page.evaluate(_FIND)
 
 
 @functools.cache

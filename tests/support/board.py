@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from imgsync.apply.report import Outcome, Result
+from imgsync.documents.envelope import encode_errors
+from imgsync.documents.report import encode_outcome
 from imgsync.errors import FileError
 from imgsync.oci.spec.reference import parse_reference
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
@@ -26,6 +29,7 @@ from imgsync.serve.views import (
     TagState,
     TagView,
 )
+from imgsync.text.units import format_timestamp
 from tests.support.plans import DIGEST, OTHER, TRAPS
 
 NOW = datetime(2026, 11, 30, 9, 41, 7, tzinfo=UTC)
@@ -78,7 +82,7 @@ class TestBoard:
     mirrors: dict[str, MirrorView] = field(default_factory=dict)
     tags: dict[str, ListedTags] = field(default_factory=dict)
     runs: list[RunSummary] = field(default_factory=list)
-    documents: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    documents: dict[str, dict[str, Any]] = field(default_factory=dict)
     plan: Plan = field(default_factory=lambda: Plan(()))
     problems: list[str] = field(default_factory=list)
     configuration: ConfigurationView = field(default_factory=lambda: ConfigurationView("mirrors.d", loaded_at=NOW, checked_at=NOW))
@@ -336,6 +340,35 @@ def large_board(mirrors: int = 200, tags: int = 100, *, one: int = 20_000) -> Te
     return board
 
 
+def empty_board() -> TestBoard:
+    """Return a board without mirrors."""
+    return TestBoard()
+
+
+def starting_board() -> TestBoard:
+    """Return a board whose first declarations are being read."""
+    return TestBoard(configuration=ConfigurationView("https://git.example/platform/mirrors.git main"))
+
+
+def fresh_board() -> TestBoard:
+    """Return a board with mirrors that were never looked at."""
+    board = TestBoard()
+    for name in ("base-images", "kubernetes", "monitoring"):
+        board.add(make_mirror(name, f"quay.io/{name}", checked_at=None, last_success=None, last_run="", next_run=NOW))
+    return board
+
+
+def calm_board() -> TestBoard:
+    """Return a board where every mirror is in step."""
+    board = TestBoard()
+    for name in ("base-images", "kubernetes", "monitoring"):
+        board.add(make_mirror(name, f"quay.io/{name}"), make_tags(f"quay.io/{name}/app", f"registry.internal:5000/{name}/app", versions(24)))
+    board.runs = [make_run(1, began=ago(minutes=12), mirrors=("base-images", "kubernetes", "monitoring"), counts={"kept": 72}, seconds=1.4)]
+    board.documents = {run.id: make_document(run) for run in board.runs}
+    board.plan = Plan((), kept=())
+    return board
+
+
 def hostile_board() -> TestBoard:
     """Return a board with each trap in every field, and names of the greatest length."""
     board = TestBoard()
@@ -409,6 +442,63 @@ def _add_runs(board: TestBoard) -> None:
             seconds=3211,
         ),
     ]
+    for run in board.runs:
+        board.documents[run.id] = make_document(run)
+    board.documents[board.runs[1].id]["outcomes"] = _list_outcomes()
+    board.documents[board.runs[1].id]["errors"] = encode_errors(board.mirrors["postgres"].errors)
+    board.documents[board.runs[1].id]["left_out"] = {"outcomes": 12}
+    board.documents[board.runs[4].id]["changes"] = [
+        make_change(Action.CREATE, "vendor", "registry.vendor.example/product:4.3", "registry.internal:5000/vendor/product:4.3").document
+    ]
+
+
+def make_document(run: RunSummary, **lists: Any) -> dict[str, Any]:
+    """Return an imgsync.run/v1 of *run*."""
+    return {
+        "format": "imgsync.run/v1",
+        "id": run.id,
+        "trigger": run.trigger.value,
+        "mirrors": [*run.mirrors],
+        "only": [],
+        "applies": run.applies,
+        "partial": run.is_partial,
+        "began_at": format_timestamp(run.began_at, milliseconds=True),
+        "ended_at": format_timestamp(run.ended_at, milliseconds=True),
+        "seconds": (run.ended_at - run.began_at).total_seconds(),
+        "plan_id": "5f3a9c10",
+        "exit_code": run.exit_code,
+        "error": f"{run.error} ({run.hint})" if run.hint else run.error or None,
+        **({"hint": run.hint} if run.hint else {}),
+        "stopped": run.stopped or None,
+        "summary": {**run.counts, "bytes_copied": run.bytes_copied},
+        "errors": [],
+        "outcomes": [],
+        "changes": [],
+        "left_out": {},
+        **lists,
+    }
+
+
+def _list_outcomes() -> list[dict[str, Any]]:
+    to = "registry.internal:5000"
+    failed = Outcome(
+        make_change(Action.CREATE, "postgres", "docker.io/library/postgres:18.2", f"{to}/postgres:18.2"),
+        Result.FAILED,
+        error="push blob registry.internal:5000/postgres (destination): 507 no space left",
+        hint="free space at the registry, then run it again",
+        attempts=4,
+    )
+    copied = [
+        Outcome(
+            make_change(Action.CREATE, "kubernetes", f"registry.k8s.io/kube-apiserver:{name}", f"{to}/kubernetes/kube-apiserver:{name}"),
+            Result.COPIED,
+            digest=DIGEST,
+            bytes_copied=31_000_000 + number,
+            seconds=4.2,
+        )
+        for number, name in enumerate(versions(14))
+    ]
+    return [encode_outcome(outcome) for outcome in (failed, *copied)]
 
 
 def _make_plan() -> Plan:

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,13 @@ def main() -> None:
 
     options = json.loads(sys.argv[1])
     board = getattr(boards, options.pop("board"))()
+    connections = options.pop("connections", 1000)
     limits = Limits(**options.pop("limits", {}))
     listen = ListenAddress("127.0.0.1", options.pop("port", 0))
     errors: list[str] = []
     parts = make_parts(board, on_error=lambda error: errors.append(repr(error)), **options)
     app = make_app(parts)
-    server = HttpServer(app, listen, on_error=lambda error: errors.append(repr(error)), limits=limits)
+    server = HttpServer(app, listen, on_error=lambda error: errors.append(repr(error)), limits=limits, connections=connections)
     server.start()
     sys.stdout.write(f"{server.address}\n")
     sys.stdout.flush()
@@ -97,8 +98,11 @@ def main() -> None:
             case "end":
                 board.running = None
                 board.version += 1
-            case "suspend":
-                board.mirrors = {name: replace(mirror, next_run=None) for name, mirror in board.mirrors.items()}
+            case "break":
+                board.configuration = None
+            case "close":
+                app.close()
+                server.close(asked["grace"])
         found = {
             "requests": [[*request.mirrors, request.applies] for request in parts.inbox.take_requests()],
             "errors": errors,

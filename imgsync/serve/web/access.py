@@ -133,7 +133,7 @@ class Access:
             TooManyRequests: Too many wrong tokens came.
         """
         token = self._compare(request, request.form.get("token", "").strip())
-        self.end_session(request, response)
+        self._sessions.end(request.cookies.get(_COOKIE, ""))
         secure = _find_scheme(request) == "https"
         response.set_cookie(_COOKIE, self._sessions.begin(token), max_age=SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="Strict")
 

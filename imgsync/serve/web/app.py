@@ -15,6 +15,7 @@ from imgsync.serve.web.actions import Actions
 from imgsync.serve.web.answers import answer_bytes, answer_json, answer_redirect, answer_text
 from imgsync.serve.web.api import Api
 from imgsync.serve.web.live import LiveStreams
+from imgsync.serve.web.page_cache import PageCache
 from imgsync.serve.web.pages import Pages
 from imgsync.serve.web.parts import ReceiveEvent, WebParts
 from imgsync.serve.web.probes import Probes
@@ -57,6 +58,7 @@ class WebApp:
         self._access = Access(parts)
         self._pages = Pages(parts, self._access)
         self._live = LiveStreams(parts)
+        self._cache = PageCache(parts.clock)
         self._routes = {f"{route.method} {route.path}": route for route in self._list_routes()}
         self._map = Map([Rule(route.path, endpoint=name, methods=[route.method]) for name, route in self._routes.items()], strict_slashes=False)
 
@@ -106,6 +108,10 @@ class WebApp:
                 self._access.check_host(request)
             if route.reader in {Reader.PERSON, Reader.PROGRAM}:
                 self._access.check_reading(request, by_program=route.reader is Reader.PROGRAM)
+            if route.reader is Reader.PERSON:
+                session = self._access.find_session(request)
+                key = (request.full_path, self._parts.board.version, session.csrf if session is not None else "", self._parts.get_settings().token is None)
+                return self._cache.find_or_make(key, lambda: route.handle(request, **values))
             return route.handle(request, **values)
         except LoginNeeded:
             return answer_redirect(make_link("/login", next=request.path if request.method == "GET" else "/"))

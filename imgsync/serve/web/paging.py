@@ -6,21 +6,21 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
-from imgsync.system.dataclass import dataclass
-
 Item = TypeVar("Item")
 _MAX_PAGE = 100_000
 _MAX_SEARCH = 200
 
 
-@dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
     """Page *number*, from 1, of a list with *total* items."""
 
-    items: tuple[Item, ...]
-    number: int
-    size: int
-    total: int
+    # Not one of our dataclasses, which cannot be generic.
+    def __init__(self, items: tuple[Item, ...], number: int, size: int, total: int) -> None:
+        """Hold *items*, at most *size*."""
+        self.items = items
+        self.number = number
+        self.size = size
+        self.total = total
 
     @property
     def first(self) -> int:

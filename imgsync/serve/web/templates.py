@@ -46,6 +46,7 @@ def read_static(name: str) -> StaticFile | None:
     return StaticFile(data, kinds[name], hashlib.sha256(data).hexdigest()[:16])
 
 
+@cache
 def make_environment(clean: Callable[[str], str]) -> Environment:
     """
     Return the templates; *clean* hides secrets.
