@@ -15,6 +15,7 @@ _FAMILIES = {"AUTH": 30, "DIG": 22, "DOS": 18, "OUT": 8, "CFG": 14, "ST": 20, "N
     "LOCK": 9,
     "DISC": 11,
     "NODE": 5,
+    "GITS": 7,
     "LEASE": 4,
     "SRV": 13,
     "EVT": 8,

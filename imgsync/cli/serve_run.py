@@ -25,7 +25,7 @@ from imgsync.config.accepted import AcceptedDocuments
 from imgsync.config.load import load_config, load_registries
 from imgsync.config.model import Config
 from imgsync.config.schedule import Schedule
-from imgsync.errors import ConfigError, ImgsyncError, UsageError
+from imgsync.errors import ConfigError
 from imgsync.lock.load_locks import Locks
 from imgsync.plan.safety import SafetyLimits
 from imgsync.serve.agenda import Agenda
@@ -114,7 +114,7 @@ class _Server:
         runner = ServeRunner(settings, opened, on_locked=self._save_accepted)
         clock = SystemClock()
         history = History(
-            _find_history_folder(common.state),
+            None if (local := _find_local_folder(common.state)) is None else local / _HISTORY,
             clean=self._redaction.clean_values,
             on_damaged=lambda name, reason: opened.log.warning("history.damaged", file=name, reason=reason),
         )
@@ -128,7 +128,7 @@ class _Server:
             count_waiting=lambda: self.inbox.waiting + agenda.waiting,
         )
         self._receiver = EventReceiver(self._settings.events, self.inbox, select=agenda.has, counts=self.board.events, clock=clock, log=opened.log)
-        watch = DeclarationWatch(self._follower, on_poll=self._note_poll, on_error=self._log_bug)
+        self._watch = DeclarationWatch(self._follower, on_poll=self._note_poll, on_error=self._log_bug)
         self._lease = self._open_lease()
         self.service = Service(
             Parts(
@@ -136,7 +136,7 @@ class _Server:
                 board=self.board,
                 inbox=self.inbox,
                 history=history,
-                watch=watch,
+                watch=self._watch,
                 run=runner.run,
                 clock=clock,
                 log=opened.log,
@@ -179,19 +179,13 @@ class _Server:
 
     def _begin(self) -> None:
         """Read the first declarations."""
-        try:
-            first = self._follower.poll()
-        except ImgsyncError as error:
-            if self._options.git is None:
-                raise
-            # It may come back.
-            self._opened.log.warning("declarations.unreachable", reason=error.message)
-            return
-        if first is None:
-            return
-        if first.config is None and self._options.git is None:
-            raise ConfigError(first.errors)
-        self.service.use(first)
+        if self._options.git is not None:
+            # Beside the loop: a network may be slow, and pages are served meanwhile.
+            self._watch.poll_now(must_read=False)
+        elif (first := self._follower.poll()) is not None:
+            if first.config is None:
+                raise ConfigError(first.errors)
+            self.service.use(first)
 
     def _make_web_parts(self) -> WebParts:
         own = self._addresses
@@ -223,10 +217,25 @@ class _Server:
         log_bug(self._opened.log, error)
 
     def _make_follower(self, paths: Sequence[str]) -> Follower:
-        if self._options.git is not None:
-            raise UsageError("--git is not there yet")
+        options = self._options
         named = self._common.registries or os.environ.get("IMGSYNC_REGISTRIES") or _DEFAULT_REGISTRIES
-        locks = (self._options.lock.folder,) if self._options.lock.option else ()
+        lock_folder = options.lock.folder if options.lock.option else None
+        if options.git is not None:
+            # Imported now: others follow a folder.
+            from imgsync.cli.serve_git import make_git_follower
+            from imgsync.serve.declarations.git import GitTarget
+
+            return make_git_follower(
+                GitTarget(options.git, options.git_ref, options.git_path, options.git_interval_seconds, lock_folder),
+                self._common,
+                self._load,
+                folder=_find_local_folder(self._common.state),
+                others=(named,),
+                get_settings=lambda: self._settings.git,
+                redaction=self._redaction,
+                log=self._opened.log,
+            )
+        locks = () if lock_folder is None else (lock_folder,)
         return FolderFollower(paths, self._load, others=(named, *locks))
 
     def _open_lease(self) -> LeaseKeeper | None:
@@ -257,13 +266,11 @@ class _Server:
         self.inbox.wake()
 
 
-def _find_history_folder(location: str | None) -> Path | None:
-    """Return where the history is kept for a state at *location*."""
+def _find_local_folder(location: str | None) -> Path | None:
+    """Return the folder of this machine for a state at *location*."""
     if location is None:
         return None
-    if not is_remote(location):
-        return Path(location).absolute() / _HISTORY
-    return Path(get_local_directory(parse_remote(location))).absolute() / _HISTORY
+    return Path(get_local_directory(parse_remote(location)) if is_remote(location) else location).absolute()
 
 
 def make_run_id(moment: datetime) -> str:

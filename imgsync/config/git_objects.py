@@ -79,5 +79,4 @@ def list_entries(run_git: RunGit, commit: str, path: PurePosixPath, *, with_size
 
 def is_declaration(entry: TreeEntry, path: PurePosixPath) -> bool:
     """Return whether *entry* is configuration, if *path* was asked for."""
-    name = PurePosixPath(entry.name)
-    return name == path or is_config_file(name.name)
+    return entry.name == str(path) or is_config_file(entry.name.rpartition("/")[2])

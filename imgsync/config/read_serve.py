@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import pathlib as files
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from imgsync.config.document import Path
 from imgsync.config.fields import FieldReader
+from imgsync.config.git_settings import GitSettings
 from imgsync.config.model import RegistriesConfig
-from imgsync.config.read_secrets import read_long_secret
+from imgsync.config.read_secrets import read_long_secret, read_secret
+from imgsync.config.secrets import Secret
 from imgsync.config.serve_settings import EventSettings, ServeSettings
 from imgsync.oci.spec.reference import parse_registry
 
 _GIT = "git"
 _PUBSUB = "pubsub"
+# ssh would read them as something else.
+_ODD_IN_PATHS = frozenset("\"'%\\")
 
 
 def read_serve(fields: FieldReader, entry: Mapping[str, Any], registries: RegistriesConfig) -> ServeSettings:
@@ -28,6 +33,7 @@ def read_serve(fields: FieldReader, entry: Mapping[str, Any], registries: Regist
         token=read_long_secret(fields, ("serve", "token"), entry.get("token")),
         is_private=_read_private(fields, entry),
         hosts=tuple(host.lower() for host in entry.get("hosts") or ()),
+        git=_read_git(fields, entry.get("git") or {}),
         events={name: _read_event(fields, ("serve", "events", name), one, registries) for name, one in events.items()},
     )
 
@@ -37,6 +43,38 @@ def _read_private(fields: FieldReader, entry: Mapping[str, Any]) -> bool:
     if is_private and "token" not in entry:
         fields.add_error(("serve", "private"), "`private` needs `token`", "make one: openssl rand -hex 32")
     return is_private
+
+
+def _read_git(fields: FieldReader, entry: Mapping[str, Any]) -> GitSettings:
+    path: Path = ("serve", "git")
+    login, ssh = entry.get("credentials") or {}, entry.get("ssh") or {}
+    password = read_secret(fields, (*path, "credentials", "password"), login["password"]) if login else None
+    is_file = isinstance(login.get("password"), dict)
+    return GitSettings(
+        username=fields.read_text((*path, "credentials", "username"), login.get("username")) or "",
+        password=None if password is None else Secret(password),
+        password_file=(fields.read_text((*path, "credentials", "password", "file"), login["password"]["file"]) or "") if is_file else "",
+        ca=_read_path(fields, (*path, "ca"), entry.get("ca")),
+        key=_read_path(fields, (*path, "ssh", "key"), ssh.get("key")),
+        known_hosts=_read_path(fields, (*path, "ssh", "known_hosts"), ssh.get("known_hosts")),
+    )
+
+
+def _read_path(fields: FieldReader, path: Path, text: str | None) -> str:
+    """Return the path of a file, "" if none is named."""
+    file = fields.read_text(path, text) or ""
+    if not file:
+        return ""
+    if not file.isprintable() or set(file) & _ODD_IN_PATHS:
+        fields.add_error(path, "the path has a quote, a percent sign or a character that cannot be printed", "use another path")
+        return ""
+    try:
+        is_there = files.Path(file).is_file()
+    except (OSError, ValueError):
+        is_there = False
+    if not is_there:
+        fields.add_error(path, "no such file")
+    return file
 
 
 def _read_event(fields: FieldReader, path: Path, entry: Mapping[str, Any], registries: RegistriesConfig) -> EventSettings:

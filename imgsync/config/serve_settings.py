@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
+from imgsync.config.git_settings import GitSettings
 from imgsync.config.secrets import Secret
 from imgsync.system.dataclass import dataclass
 
@@ -37,4 +38,5 @@ class ServeSettings:
     token: Secret | None = None
     is_private: bool = False
     hosts: tuple[str, ...] = ()
+    git: GitSettings = GitSettings()
     events: Mapping[str, EventSettings] = field(default_factory=dict)

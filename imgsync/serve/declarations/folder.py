@@ -32,7 +32,7 @@ class FolderFollower:
     def poll(self, *, must_read: bool = False) -> Declarations | None:
         """Return the declarations, None if they did not change."""
         # Before reading: what changes meanwhile is seen the next time.
-        facts = tuple(_iter_facts((*self._paths, *self._others)))
+        facts = read_facts((*self._paths, *self._others))
         if facts == self._seen and not must_read:
             return None
         self._seen = facts
@@ -44,6 +44,11 @@ class FolderFollower:
 
     def close(self) -> None:
         """Do nothing: it holds nothing."""
+
+
+def read_facts(paths: Iterable[str]) -> tuple[_Facts, ...]:
+    """Return what changes when a file at *paths*, or in them, does."""
+    return tuple(_iter_facts(paths))
 
 
 def _iter_facts(paths: Iterable[str]) -> Iterator[_Facts]:

@@ -65,8 +65,9 @@ class DeclarationWatch:
     def _poll(self) -> None:
         must_read, self._must_read = self._must_read, False
         try:
-            self.news = self.follower.poll(must_read=must_read) or self.news
-            self.fault = ""
+            found = self.follower.poll(must_read=must_read)
+            self.news = found or self.news
+            self.fault = "" if found is None else found.fault
         except ImgsyncError as error:
             self.fault = error.message
         except Exception as error:  # noqa: BLE001 - a bug here must not stop the polling
