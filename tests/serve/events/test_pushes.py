@@ -1,4 +1,4 @@
-"""A push to a registry with its own notifications, until the destination serves it."""
+"""Events of a real registry and others, received by `imgsync serve`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.effort import effort
@@ -177,3 +178,46 @@ def test_push_to_git_reads_the_declarations_again(pushing):
 
     assert [status for status, _ in send_all(pushing.address, "/events/git", [(headers, body)])] == [202]
     pushing.serving.wait_for("declarations.loaded", times=before + 1)
+
+
+def test_tag_that_is_deleted_is_seen_as_gone(pushing):
+    """The event of the deletion has the repository planned; the copy stays."""
+    repository = f"{pushing.lab.name}/app2"
+    pushing.push(repository, "v1", "first")
+    pushing.push(repository, "v2", "second")
+    pushing.source.delete(repository, pushing.source.digest(repository, "v1") or "")
+
+    gone = pushing.serving.wait_for("tag.gone")
+    assert f"{repository}:v1" in gone["reason"]
+    assert pushing.lab.destination_registry.tags(f"m/{repository}") == ["v1", "v2"]
+
+
+def test_new_secret_counts_without_a_restart(pushing):
+    """Once registries.yaml has it, the old one is wrong."""
+    settings = pushing.lab.folder / "registries.yaml"
+    new = SECRET[::-1]
+    settings.write_text(settings.read_text().replace(SECRET, new))
+    pushing.serving.wait_for("declarations.loaded", times=2)
+    body = encode({"image": f"{pushing.lab.name}/app3:v1"})
+
+    answers = send_all(pushing.address, "/events/ci", [({"Authorization": secret}, body) for secret in (SECRET, new)])
+    assert sorted(status for status, _ in answers) == [202, 404]
+    assert SECRET not in pushing.serving.said()
+    assert new not in pushing.serving.said()
+
+
+def test_event_without_a_length_is_received(pushing):
+    """In chunks, as some senders do; only up to 1 MiB."""
+    headers = {"Authorization": SECRET, "Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+    body = encode({"image": f"{pushing.lab.name}/app4:v1"})
+
+    assert [status for status, _ in send_all(pushing.address, "/events/ci", [(headers, b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))])] == [202]
+    large = b"".join(b"10000\r\n%s\r\n" % (b" " * 65536) for _ in range(17)) + b"0\r\n\r\n"
+    assert {status for status, _ in send_all(pushing.address, "/events/ci", [(headers, large)])} <= {0, 413}
+
+
+def test_listener_for_events_serves_nothing_else(pushing):
+    """No page, no API, no probe."""
+    for path in ("/", "/healthz", "/metrics", "/api/v1/status", "/events", "/events/", "/events/a/b/c", "/static/app.js"):
+        assert httpx.get(f"http://{pushing.address}{path}", trust_env=False).status_code in {404, 405}
+    assert pushing.serving.post("/events/ci", headers={"Authorization": SECRET}, json={"image": "x"}).status_code == 404
