@@ -7,7 +7,7 @@ Only this package imports gevent. It never kills a greenlet: one killed inside h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import gevent
@@ -19,6 +19,7 @@ from imgsync.concurrency.capture import catch_error, unwrap
 
 First = TypeVar("First")
 Second = TypeVar("Second")
+Value = TypeVar("Value")
 
 Event = gevent.event.Event
 Semaphore = gevent.lock.BoundedSemaphore
@@ -40,6 +41,14 @@ def spawn(function: Callable[[], None]) -> None:
 def pause(seconds: float) -> None:
     """Let other greenlets run for *seconds*."""
     gevent.sleep(seconds)
+
+
+def breathe(values: Iterable[Value], *, every: int = 256) -> Iterator[Value]:
+    """Yield *values*, and let other greenlets run now and then."""
+    for number, value in enumerate(values, 1):
+        yield value
+        if number % every == 0:
+            gevent.sleep(0)
 
 
 def run_both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from datetime import datetime
 
-from imgsync.apply.report import Outcome, Report, Result
+from imgsync.apply.report import Outcome, Result
+from imgsync.concurrency.greenlets import breathe
 from imgsync.plan.gone_tag import GoneTag
-from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
+from imgsync.plan.kept_changes import KeptChanges, make_key
+from imgsync.plan.model import Action, Change, KeptTags, MirrorNotes, PlanError
 from imgsync.serve.model import RunResult
 from imgsync.serve.tags import SeenTag, TagTable, make_gone, make_in_step
 from imgsync.serve.views import TagState
 from imgsync.system.dataclass import dataclass
+from imgsync.system.sorted_runs import iter_unknown
 from imgsync.text.units import format_timestamp, parse_timestamp
 
 _OF_ACTION = {
@@ -87,15 +90,31 @@ def assess_run(result: RunResult) -> dict[str, MirrorResult]:
 def update_table(table: TagTable, one: MirrorResult, result: RunResult) -> TagTable:
     """Return the tags of a mirror after *result*, *table* before it."""
     moment = format_timestamp(result.ended_at)
-    seen = _iter_seen(one.mirror, result)
-    if one.is_whole:
-        return TagTable(one.mirror, (_date(tag, table, moment, result) for tag in seen if isinstance(tag, SeenTag)))
-    for tag in seen:
-        if isinstance(tag, SeenTag):
-            table.put(_date(tag, table, moment, result))
-        else:
-            table.remove(tag)
-    return table
+    if one.is_part:
+        for tag in _iter_seen(one.mirror, result):
+            if isinstance(tag, SeenTag):
+                table.put(_date(tag, table, moment, result))
+            else:
+                table.remove(tag)
+        return table
+    kept = KeptChanges(one.mirror)
+    found = next((some for some in result.plan.kept if some.mirror == one.mirror), None) if result.plan is not None else None
+    if isinstance(found, KeptChanges):
+        # The plan is not needed any more.
+        kept = found
+    seen = (_date(tag, table, moment, result) for tag in _iter_seen(one.mirror, result, has_kept=False) if isinstance(tag, SeenTag))
+    return TagTable(one.mirror, kept, seen) if one.is_whole else _add_unseen(table, one.mirror, kept, list(seen), result)
+
+
+def _add_unseen(table: TagTable, mirror: str, kept: KeptChanges, seen: list[SeenTag], result: RunResult) -> TagTable:
+    """Return a table with the new tags, and those that the run did not see."""
+    keys = {tag.key for tag in seen} | {tag for tag in _iter_seen(mirror, result, has_kept=False) if isinstance(tag, str)}
+    others = [*seen, *(tag for tag in breathe(table.iter_others()) if tag.key not in keys and kept.find(tag.key) is None)]
+    unseen = iter_unknown(breathe(table.iter_in_step()), map(make_key, kept), key=make_key)
+    # Only then: what is read must not change.
+    missed = [change for change in unseen if make_key(change) not in keys]
+    kept.update(missed)
+    return TagTable(mirror, kept, others)
 
 
 def find_release(table: TagTable) -> datetime | None:
@@ -122,32 +141,21 @@ def _list_errors(result: RunResult) -> tuple[PlanError, ...]:
     return result.plan.errors if result.plan is not None else ()
 
 
-def _iter_seen(mirror: str, result: RunResult) -> Iterator[SeenTag | str]:
+def _iter_seen(mirror: str, result: RunResult, *, has_kept: bool = True) -> Iterator[SeenTag | str]:
     """Yield each tag that *result* saw, of deleted ones the key."""
+    changes: Iterable[SeenTag | str] = ()
+    kept: Iterable[KeptTags[Change]] = result.plan.kept if result.plan is not None else ()
+    gone: Iterable[GoneTag] = ()
     if result.report is not None:
-        yield from _iter_outcomes(mirror, result.report)
-        yield from _iter_gone(mirror, result.report.gone)
+        changes = (_read_outcome(outcome) for outcome in breathe(result.report.outcomes) if outcome.change.mirror == mirror)
+        gone = result.report.gone
     elif result.plan is not None:
-        yield from _iter_planned(mirror, result.plan)
-        yield from _iter_gone(mirror, result.plan.gone)
-
-
-def _iter_outcomes(mirror: str, report: Report) -> Iterator[SeenTag | str]:
-    for outcome in report.outcomes:
-        if outcome.change.mirror == mirror:
-            yield _read_outcome(outcome)
-    for kept in report.kept:
-        if kept.mirror == mirror:
-            yield from (SeenTag(outcome.change, TagState.IN_STEP) for outcome in kept)
-
-
-def _iter_planned(mirror: str, plan: Plan) -> Iterator[SeenTag]:
-    for change in plan.changes:
-        if change.mirror == mirror:
-            yield _read_change(change)
-    for kept in plan.kept:
-        if kept.mirror == mirror:
-            yield from (SeenTag(change, TagState.IN_STEP) for change in kept)
+        changes = (SeenTag(change, _OF_ACTION[change.action]) for change in breathe(result.plan.changes) if change.mirror == mirror)
+        gone = result.plan.gone
+    yield from changes
+    if has_kept:
+        yield from (SeenTag(change, TagState.IN_STEP) for some in kept if some.mirror == mirror for change in some)
+    yield from _iter_gone(mirror, gone)
 
 
 def _iter_gone(mirror: str, gone: Iterable[GoneTag]) -> Iterator[SeenTag]:
@@ -162,16 +170,12 @@ def _read_outcome(outcome: Outcome) -> SeenTag | str:
     return SeenTag(outcome.change, _OF_RESULT[outcome.result], outcome.error or "", outcome.hint)
 
 
-def _read_change(change: Change) -> SeenTag:
-    return SeenTag(change, _OF_ACTION[change.action])
-
-
 def _date(tag: SeenTag, table: TagTable, moment: str, result: RunResult) -> SeenTag:
     """Return *tag* with what the earlier *table* knows of it."""
     if tag.state in {TagState.IN_STEP, TagState.GONE}:
         return tag
-    known = table.find(tag.key)
-    if known is None or known.state is TagState.IN_STEP:
+    known = table.find_other(tag.key)
+    if known is None:
         return replace(tag, since=moment)
     if result.report is None and tag.state is TagState.PENDING and known.state in _FOUND_BY_APPLY and known.error:
         return replace(tag, state=known.state, error=known.error, hint=known.hint, since=known.since)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 
 from imgsync.plan.gone_tag import GoneTag
-from imgsync.plan.kept_changes import make_key
+from imgsync.plan.kept_changes import KeptChanges, make_key
 from imgsync.plan.model import Action, Change, get_pushed_digest
 from imgsync.plan.packed_changes import list_fields, make_change
 from imgsync.serve.views import TagState, TagView
@@ -59,17 +59,24 @@ class SeenTag:
 
 
 class TagTable:
-    """The tags of one mirror, sorted naturally by source and destination."""
+    """
+    The tags of one mirror, sorted naturally by source and destination.
 
-    def __init__(self, mirror: str, tags: Iterable[SeenTag] = ()) -> None:
-        """Take *tags* of the mirror, in any order."""
-        self._mirror = mirror
-        sides = {True: _make_runs(mirror), False: _make_runs(mirror)}
-        self._counts: Counter[TagState] = Counter()
-        for tag in tags:
-            sides[tag.state is TagState.IN_STEP].add(tag)
+    What a plan kept is taken as it is packed. What runs of parts saw later is beside it.
+    """
+
+    def __init__(self, mirror: str, kept: KeptChanges | None = None, others: Iterable[SeenTag] = ()) -> None:
+        """Take what is *kept*, and *others* in any order, each tag once."""
+        self._kept = KeptChanges(mirror) if kept is None else kept
+        # A table is held for long; as objects, a tag takes ten times as much.
+        self._kept.pack()
+        self._hidden: set[str] = set()
+        self._counts: Counter[TagState] = Counter({TagState.IN_STEP: len(self._kept)})
+        sides = {is_in_step: _make_runs(mirror) for is_in_step in (True, False)}
+        for tag in others:
             self._counts[tag.state] += 1
-        self._in_step, self._others = (_pack(mirror, sides[side]) for side in (True, False))
+            sides[tag.state is TagState.IN_STEP].add(tag)
+        self._added, self._others = _pack(mirror, sides[True]), _pack(mirror, sides[False])
 
     @property
     def counts(self) -> Mapping[TagState, int]:
@@ -78,12 +85,17 @@ class TagTable:
 
     def __iter__(self) -> Iterator[TagView]:
         """Yield each."""
-        merged = heapq.merge(self._in_step.iter_items(), self._others.iter_items(), key=itemgetter(0))
-        return (tag.view for _, tag in merged)
+        in_step = ((make_key(change), SeenTag(change, TagState.IN_STEP)) for change in self.iter_in_step())
+        return (tag.view for _, tag in heapq.merge(in_step, self._others.iter_items(), key=itemgetter(0)))
 
     def iter_in_step(self) -> Iterator[Change]:
         """Yield what is kept."""
-        return (tag.change for _, tag in self._in_step.iter_items())
+        if not self._hidden and not self._added:
+            return iter(self._kept)
+        hidden = frozenset(self._hidden)
+        kept = (item for item in ((make_key(change), change) for change in self._kept) if item[0] not in hidden)
+        added = ((key, tag.change) for key, tag in self._added.iter_items())
+        return (change for _, change in heapq.merge(kept, added, key=itemgetter(0)))
 
     def iter_others(self) -> Iterator[SeenTag]:
         """Yield the tags that are not in step."""
@@ -91,21 +103,34 @@ class TagTable:
 
     def find(self, key: str) -> SeenTag | None:
         """Return the tag with this key."""
-        return self._others.find(key) or self._in_step.find(key)
+        found = self._others.find(key) or self._added.find(key)
+        if found is None and key not in self._hidden and (change := self._kept.find(key)) is not None:
+            return SeenTag(change, TagState.IN_STEP)
+        return found
+
+    def find_other(self, key: str) -> SeenTag | None:
+        """Return the tag with this key, None if it is in step."""
+        return self._others.find(key)
 
     def put(self, tag: SeenTag) -> None:
         """Add *tag*, or replace the one in its place."""
         key = tag.key
         self.remove(key)
-        (self._in_step if tag.state is TagState.IN_STEP else self._others)[key] = tag
+        (self._added if tag.state is TagState.IN_STEP else self._others)[key] = tag
         self._counts[tag.state] += 1
 
     def remove(self, key: str) -> None:
         """Remove the tag with this key, if there is one."""
-        for side in (self._others, self._in_step):
-            if (known := side.find(key)) is not None:
-                del side[key]
-                self._counts[known.state] -= 1
+        known = self.find(key)
+        if known is None:
+            return
+        self._counts[known.state] -= 1
+        if known.state is not TagState.IN_STEP:
+            del self._others[key]
+        elif key in self._added:
+            del self._added[key]
+        else:
+            self._hidden.add(key)
 
 
 def make_in_step(change: Change) -> SeenTag:

@@ -6,6 +6,7 @@ They are sorted in runs, and packed; reading merges the runs.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import TypeVar
@@ -64,6 +65,20 @@ class SortedRuns(Collection[Value]):
     def __contains__(self, value: object) -> bool:
         """Return whether *value* is among them; reads all."""
         return any(value == one for one in self)
+
+    def find(self, key: str) -> Value | None:
+        """Return a value with *key*; unpacks a few blocks."""
+        for value in self._sort_waiting():
+            if self._key(value) == key:
+                return value
+        for run in self._runs:
+            if run.first <= key <= run.last:
+                number = bisect_right(run.blocks, key, key=lambda block: self._key(self._make(*unpack_rows(block)[0])))
+                found = (self._make(*row) for row in unpack_rows(run.blocks[max(0, number - 1)]))
+                same = next((one for one in found if self._key(one) == key), None)
+                if same is not None:
+                    return same
+        return None
 
     def add(self, value: Value) -> None:
         """Add *value*."""
