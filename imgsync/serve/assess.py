@@ -107,7 +107,7 @@ def update_table(table: TagTable, one: MirrorResult, result: RunResult) -> TagTa
 
 
 def _add_unseen(table: TagTable, mirror: str, kept: KeptChanges, seen: list[SeenTag], result: RunResult) -> TagTable:
-    """Return a table with the new tags, and those that the run did not see."""
+    """Return a table with new tags, and the unseen ones."""
     keys = {tag.key for tag in seen} | {tag for tag in _iter_seen(mirror, result, has_kept=False) if isinstance(tag, str)}
     others = [*seen, *(tag for tag in breathe(table.iter_others()) if tag.key not in keys and kept.find(tag.key) is None)]
     unseen = iter_unknown(breathe(table.iter_in_step()), map(make_key, kept), key=make_key)
