@@ -85,9 +85,7 @@ def _serve(path: Path, start: datetime, hours: int, source: str) -> None:
         inbox, runner = QuickInbox(), ServeRunner(RunSettings(common, SafetyLimits(), 5.0, 60.0), opened, on_locked=lambda: None)
         history = History(Path(".imgsync/state/runs").absolute(), clean=get_redaction().clean_values, on_damaged=print)
         agenda = Agenda(every=Schedule(every_seconds=3600.0), only_plans=False, chance=random.Random(1), make_id=make_run_id)
-        board = LiveBoard(
-            agenda, history, configuration=ConfigurationView("mirrors.d"), started_at=clock.now(), only_plans=False, count_waiting=lambda: 0
-        )
+        board = LiveBoard(agenda, history, configuration=ConfigurationView("mirrors.d"), started_at=clock.now(), only_plans=False, count_waiting=lambda: 0)
         follower = FolderFollower(["mirrors.d"], lambda paths, **_: (load_config(paths, registries=None, environ=os.environ), None))
         watch = DeclarationWatch(follower, on_poll=inbox.wake, on_error=print)
         runs = 0
