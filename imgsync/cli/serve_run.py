@@ -127,9 +127,11 @@ class _Server:
             only_plans=options.only_plan,
             count_waiting=lambda: self.inbox.waiting + agenda.waiting,
         )
-        self._receiver = EventReceiver(self._settings.events, self.inbox, select=agenda.has, counts=self.board.events, clock=clock, log=opened.log)
-        self._watch = DeclarationWatch(self._follower, on_poll=self._note_poll, on_error=self._log_bug)
         self._lease = self._open_lease()
+        self._receiver = EventReceiver(
+            self._settings.events, self.inbox, select=agenda.has, counts=self.board.events, clock=clock, log=opened.log, may_act=self._may_act
+        )
+        self._watch = DeclarationWatch(self._follower, on_poll=self._note_poll, on_error=self._log_bug)
         self.service = Service(
             Parts(
                 agenda=agenda,
@@ -202,6 +204,9 @@ class _Server:
             on_error=self._log_bug,
             is_loopback=own.main.is_loopback,
         )
+
+    def _may_act(self) -> bool:
+        return self._lease is None or self._lease.is_held
 
     def _explain_not_ready(self) -> str:
         if self.service.is_ending:

@@ -56,13 +56,15 @@ class ListLog:
 class Receiver:
     """An EventReceiver with all that it needs."""
 
-    def __init__(self, kind: str = "distribution", *, registry: str = REGISTRY, selects: bool = True, **settings: str) -> None:
+    def __init__(self, kind: str = "distribution", *, registry: str = REGISTRY, selects: bool = True, may_act: bool = True, **settings: str) -> None:
         self.inbox, self.clock, self.log = Inbox(), ManualClock(), ListLog()
         self.counts: dict[str, EventCounts] = {}
         secret = None if "audience" in settings else Secret(SECRET)
         one = EventSettings(kind, "" if kind == "git" else registry, secret, **settings)
         self.seen: list[Hint] = []
-        self.receiver = EventReceiver({"one": one}, self.inbox, select=self._select, counts=self.counts, clock=self.clock, log=self.log)
+        self.receiver = EventReceiver(
+            {"one": one}, self.inbox, select=self._select, counts=self.counts, clock=self.clock, log=self.log, may_act=lambda: may_act
+        )
         self._selects = selects
 
     def _select(self, hint: Hint) -> bool:

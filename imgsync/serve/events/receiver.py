@@ -47,12 +47,13 @@ class EventReceiver:
         clock: Clock,
         log: Logger,
         keys: GoogleKeys | None = None,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         """
         Receive events of the senders in *settings*, by name.
 
         *select* returns whether a mirror has what a hint names as its source. *counts* is kept up to date. *keys* are those of Google,
-        by default fetched from there when they are first needed.
+        by default fetched from there when they are first needed. *may_act* returns whether this process is the one that acts, of several.
         """
         self._inbox = inbox
         self._select = select
@@ -60,6 +61,7 @@ class EventReceiver:
         self._clock = clock
         self._log = log
         self._keys = keys or GoogleKeys(clock)
+        self._may_act = may_act
         self._recent = RecentDeliveries(clock)
         self._shown = (0, 0)
         self._logged: dict[tuple[str, str], float] = {}
@@ -88,13 +90,8 @@ class EventReceiver:
         settings = self._settings.get(name, self._decoy)
         sender = SENDER_TYPES[settings.kind]
         delivery = Delivery({key.lower(): value for key, value in headers.items()}, path_secret, body)
-        try:
-            is_proven = self._is_proven(settings, delivery)
-        except KeysUnavailableError:
-            return self._refuse(name, "unavailable", Reply(503, "the keys of Google's tokens cannot be read; try again later"))
-        if not is_proven:
-            # The same for an unknown name, so that names cannot be found by trying.
-            return self._refuse(name, "unproven", Reply(404, "unknown sender, or its secret or signature is wrong"))
+        if (refusal := self._check(name, settings, delivery)) is not None:
+            return refusal
         counts = self._counts[name]
         counts.last_at = self._clock.now()
         key = _identify(name, sender, delivery)
@@ -112,6 +109,19 @@ class EventReceiver:
         if reply.status == 202 and key is not None:
             self._recent.add(key)
         return reply
+
+    def _check(self, name: str, settings: EventSettings, delivery: Delivery) -> Reply | None:
+        """Return the answer to what is not read, else None."""
+        try:
+            is_proven = self._is_proven(settings, delivery)
+        except KeysUnavailableError:
+            return self._refuse(name, "unavailable", Reply(503, "the keys of Google's tokens cannot be read; try again later"))
+        if not is_proven:
+            # The same for an unknown name, so that names cannot be found by trying.
+            return self._refuse(name, "unproven", Reply(404, "unknown sender, or its secret or signature is wrong"))
+        if not self._may_act():
+            return self._refuse(name, "standby", Reply(503, "another replica holds the lease; send the event again"))
+        return None
 
     def _is_proven(self, settings: EventSettings, delivery: Delivery) -> bool:
         secret = settings.secret.reveal() if settings.secret is not None else ""

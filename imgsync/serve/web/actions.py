@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from werkzeug.exceptions import Conflict, Forbidden, HTTPException, NotFound, TooManyRequests, Unauthorized
+from werkzeug.exceptions import Conflict, Forbidden, HTTPException, NotFound, ServiceUnavailable, TooManyRequests, Unauthorized
 from werkzeug.wrappers import Request, Response
 
 from imgsync.serve.model import Request as RunRequest
@@ -81,7 +81,11 @@ def ask_run(parts: WebParts, mirror: str, *, applies: bool) -> None:
         Forbidden: This process only plans.
         NotFound: There is no such mirror.
         Conflict: The mirror is suspended.
+        ServiceUnavailable: Another replica may write, not this one.
     """
+    lease = parts.board.lease
+    if lease is not None and not lease.is_held:
+        raise ServiceUnavailable(f"another replica holds the lease: {lease.holder or 'none at the moment'}; ask that one")
     if applies and parts.board.only_plans:
         raise Forbidden("this process was started with --only-plan and never applies")
     if mirror:

@@ -23,6 +23,8 @@ from imgsync.serve.web.templates import make_link, read_static
 from imgsync.system.dataclass import dataclass
 
 Handle = Callable[..., Response]
+# The next connection may reach another replica.
+_TRY_AGAIN = {"Retry-After": "1", "Connection": "close"}
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -167,7 +169,7 @@ def _list_event_routes(receive: ReceiveEvent) -> list[Route]:
     def take(request: Request, name: str, secret: str = "") -> Response:
         headers = {key.lower(): value for key, value in request.headers.items()}
         reply = receive(name, secret, headers, request.get_data(cache=False))
-        return answer_text(f"{reply.reason}\n", reply.status)
+        return answer_text(f"{reply.reason}\n", reply.status, headers=_TRY_AGAIN if reply.status == 503 else None)
 
     return [Route("/events/<name>", "POST", Reader.ANYONE, take), Route("/events/<name>/<secret>", "POST", Reader.ANYONE, take)]
 

@@ -211,3 +211,14 @@ def test_unknown_name_costs_the_same_work():
         receiver.send(pushed(), name="two")
 
     assert len(signed) == 2
+
+
+def test_replica_that_stands_by_reads_no_event():
+    """503 for an event of a known sender, and what any replica answers for the others."""
+    receiver = Receiver(may_act=False)
+
+    known, unknown = receiver.prove(pushed()), receiver.send(pushed())
+
+    assert (known.status, unknown.status) == (503, 404)
+    assert receiver.seen == []
+    assert receiver.counts["one"].refused == {"standby": 1, "unproven": 1}
