@@ -119,8 +119,6 @@ class EventReceiver:
         if not is_proven:
             # The same for an unknown name, so that names cannot be found by trying.
             return self._refuse(name, "unproven", Reply(404, "unknown sender, or its secret or signature is wrong"))
-        if not self._may_act():
-            return self._refuse(name, "standby", Reply(503, "another replica holds the lease; send the event again"))
         return None
 
     def _is_proven(self, settings: EventSettings, delivery: Delivery) -> bool:
@@ -133,15 +131,19 @@ class EventReceiver:
     def _receive_push(self, name: str, delivery: Delivery) -> Reply:
         if not is_push(delivery):
             return self._ignore(name)
+        if not self._may_act():
+            return self._stand_by(name)
         self._inbox.ask_reload()
         return self._accept(name)
 
     def _receive_hints(self, name: str, hints: list[Hint]) -> Reply:
         selected = [hint for hint in hints if self._select(hint)]
-        for hint in selected:
-            self._inbox.add_hint(hint)
         if not selected:
             return self._ignore(name)
+        if not self._may_act():
+            return self._stand_by(name)
+        for hint in selected:
+            self._inbox.add_hint(hint)
         return self._accept(name, registry=selected[0].registry, repository=selected[0].repository, tag=selected[0].tag, hints=len(selected))
 
     def _accept(self, name: str, **fields: object) -> Reply:
@@ -157,6 +159,10 @@ class EventReceiver:
         self._counts[name].irrelevant += 1
         self._log.debug("event.ignored", sender=name)
         return Reply(200, "nothing to do")
+
+    def _stand_by(self, name: str) -> Reply:
+        # The holder does not see what this replica received. Events about nothing that is mirrored need no second try.
+        return self._refuse(name, "standby", Reply(503, "another replica holds the lease; send the event again"))
 
     def _refuse(self, name: str, reason: str, reply: Reply) -> Reply:
         sender = name if name in self._settings else UNKNOWN_SENDER

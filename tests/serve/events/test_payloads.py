@@ -87,6 +87,15 @@ def test_other_packages_of_github_give_no_hint():
     assert receiver.prove({"action": "published", "package": package}, X_GitHub_Event="package").status == 200
 
 
+def test_message_without_its_envelope_is_read():
+    """As a push subscription with payload unwrapping sends it."""
+    receiver = Receiver("pubsub")
+
+    receiver.prove({"action": "INSERT", "tag": f"{REGISTRY}/project/app:1"})
+
+    assert receiver.hints() == ["project/app:1"]
+
+
 @pytest.mark.row("EVT-05")
 @pytest.mark.parametrize(
     ("repository", "tag"),

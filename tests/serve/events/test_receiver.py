@@ -180,6 +180,20 @@ def test_storm_of_accepted_events_does_not_fill_the_log():
     assert receiver.counts["one"].accepted == 101
 
 
+def test_replica_that_stands_by_answers_what_needs_no_action():
+    """A test event of a sender, or one about what is not mirrored, is not sent again."""
+    assert Receiver("git", may_act=False).prove({}, X_GitHub_Event="ping").status == 200
+    assert Receiver(may_act=False, selects=False).prove(pushed()).status == 200
+
+
+def test_push_to_git_is_for_the_replica_that_acts():
+    """It reads the declarations at once."""
+    receiver = Receiver("git", may_act=False)
+
+    assert receiver.prove({}, X_GitHub_Event="push").status == 503
+    assert receiver.inbox.take_reload() is False
+
+
 def test_replaced_settings_count_at_once():
     """A removed sender is unknown; its figures stay."""
     receiver = Receiver()
@@ -213,12 +227,12 @@ def test_unknown_name_costs_the_same_work():
     assert len(signed) == 2
 
 
-def test_replica_that_stands_by_reads_no_event():
+def test_replica_that_stands_by_acts_on_no_event():
     """503 for an event of a known sender, and what any replica answers for the others."""
     receiver = Receiver(may_act=False)
 
     known, unknown = receiver.prove(pushed()), receiver.send(pushed())
 
     assert (known.status, unknown.status) == (503, 404)
-    assert receiver.seen == []
+    assert receiver.hints() == []
     assert receiver.counts["one"].refused == {"standby": 1, "unproven": 1}
