@@ -16,8 +16,10 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import click
 import yaml
@@ -29,6 +31,9 @@ from imgsync.config.load import load_mirrors
 from imgsync.config.schema_files import read_schema
 from imgsync.errors import ConfigError
 from imgsync.render.metrics import render_metrics
+from imgsync.serve.board import Board
+from imgsync.serve.metrics import ServeMetrics
+from imgsync.serve.views import ConfigurationView, EventCounts, LeaseView, MirrorView, RunTotals
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
@@ -208,6 +213,28 @@ def metrics() -> str:
     text = render_metrics(
         Report("", ()), mirrors=["m"], requests={"source": {"r": {"GET": 1}}}, throttles={"r": 1}, last_success={"m": 1.0}, now=1.0, exit_code=0
     )
+    return _describe_metrics(text)
+
+
+def serve_metrics() -> str:
+    """Return every metric of `imgsync serve`, with its labels."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    mirror = MirrorView("m", "s.io/m", ("r.io/m",), "m.yaml", 1, "every 1h", last_success=moment, next_run=moment)
+    board = SimpleNamespace(
+        list_mirrors=lambda: (mirror,),
+        configuration=ConfigurationView("mirrors.d", checked_at=moment),
+        running=None,
+        waiting=0,
+        problems=(),
+        clock_jumps=0,
+        lease=LeaseView("imgsync", is_held=True, holder="a"),
+        events={"hub": EventCounts()},
+        totals=RunTotals(),
+    )
+    return _describe_metrics(ServeMetrics(cast("Board", board)).render().decode())
+
+
+def _describe_metrics(text: str) -> str:
     rows = []
     for name, told in re.findall(r"^# HELP (\S+) (.*)$", text, re.MULTILINE):
         labels = re.search(rf"^{name}\{{(.*)\}}", text, re.MULTILINE)
@@ -255,6 +282,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "variables": variables,
     "metrics": metrics,
+    "serve-metrics": serve_metrics,
     "imgsync": lambda: layers("imgsync"),
     "imgsync.oci": lambda: layers("imgsync.oci"),
     "libraries": libraries,

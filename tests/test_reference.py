@@ -31,6 +31,11 @@ from imgsync.plan.content import PlanContent, RepositoryContent, SharedBlob
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import FilterStep, MirrorNotes, PlanError
 from imgsync.registries.access import Access
+from imgsync.serve.documents import encode_mirror, encode_runs, encode_status
+from imgsync.serve.model import RunOrder, RunResult
+from imgsync.serve.run_document import encode_run
+from imgsync.serve.views import EventCounts
+from tests.support import board as boards
 from tests.support import plans
 
 PACKAGE = Path(cli.__file__).parents[1]
@@ -105,6 +110,20 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
+def serve_documents() -> dict[str, Any]:
+    """Return one of each kind of document of `imgsync serve`."""
+    board = boards.troubled_board()
+    board.events = {"NAME": EventCounts(refused={"REASON": 1})}
+    run = boards.make_run(1, began=boards.NOW, counts={"copied": 1}, error="e", hint="h")
+    result = RunResult(RunOrder(run.id, run.trigger, run.mirrors, applies=True), run.began_at, run.ended_at)
+    return {
+        "imgsync.status/v1": encode_status(board, boards.NOW),
+        "imgsync.mirrors/v1": encode_mirror(board.mirrors["postgres"], board.tags["postgres"], lambda _: True),
+        "imgsync.runs/v1": encode_runs([run]),
+        "imgsync.run/v1": encode_run(result, run) | {"left_out": {"outcomes": 1}},
+    }
+
+
 def documents() -> dict[str, Any]:
     """Return one of each kind of document, with all fields."""
     notes = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, notes=("n",), steps=(FilterStep("s.io/app", "semver", 1, ("2",)),))
@@ -139,6 +158,7 @@ def documents() -> dict[str, Any]:
             created_at="2026-08-28T01:00:00Z",
         ),
         "imgsync.access/v1": encode_access([Access("r.io", "source", "a", "pull")]),
+        **serve_documents(),
     }
     return {name: json.loads(to_json(document, indented=False)) for name, document in found.items()}
 

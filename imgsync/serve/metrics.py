@@ -111,7 +111,6 @@ def _collect_runs(totals: RunTotals) -> Iterator[Family]:
         for ending in _ENDINGS:
             runs.add_metric([trigger.value, ending], totals.counts.get((trigger.value, ending), 0))
     yield runs
-    buckets = [
-        (f"{bound:g}" if bound != float("inf") else "+Inf", float(count)) for bound, count in zip((*BOUNDS, float("inf")), totals.durations, strict=True)
-    ]
+    bounds = [*map(str, BOUNDS), "+Inf"]
+    buckets = [(bound, float(count)) for bound, count in zip(bounds, totals.durations, strict=True)]
     yield HistogramMetricFamily("imgsync_serve_run_duration_seconds", "Duration of runs.", buckets=buckets, sum_value=totals.seconds)

@@ -8,7 +8,9 @@ from imgsync.cli.output import print_text
 
 
 @click.command("schema")
-@click.argument("name", type=click.Choice(["mirror", "registries", "outcome", "batch", "outcomes", "references"]), default="mirror")
+@click.argument(
+    "name", type=click.Choice(["mirror", "registries", "outcome", "batch", "outcomes", "references", "status", "mirrors", "runs", "run"]), default="mirror"
+)
 def command(name: str) -> int:
     """Print a JSON schema, of mirrors.d by default."""
     from imgsync.config.schema_files import read_schema
