@@ -49,11 +49,11 @@ def test_base_images_are_one_image_by_digest():
     assert re.fullmatch(r"python:3\.13\.\d+-slim-\w+@sha256:[0-9a-f]{64}", bases.pop())
 
 
-def test_image_has_git_for_changed_since():
-    """In the stage that is shipped, and it trusts the mounted folder, which another user owns."""
+def test_image_has_git_and_ssh():
+    """In the stage that is shipped; git trusts the mounted folder, which another user owns."""
     shipped = (ROOT / "Dockerfile").read_text(encoding="utf-8").rpartition("\nFROM ")[2]
 
-    assert re.search(r"apt-get install -y --no-install-recommends git\b", shipped)
+    assert re.search(r"apt-get install -y --no-install-recommends git openssh-client\b", shipped)
     assert "git config --system --add safe.directory /mirrors" in shipped
     assert last("WORKDIR") == "/mirrors"
 

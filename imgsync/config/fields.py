@@ -25,7 +25,7 @@ class FieldReader:
     Reads fields of one document and collects the errors in `errors`.
 
     `unset` holds the error of each variable without a value, with the path of its field: only who uses the field is concerned.
-    `warnings` are about texts that are probably variables.
+    `warnings` are about texts that are probably variables. `files` are those that were read besides the document.
     """
 
     def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
@@ -35,6 +35,7 @@ class FieldReader:
         self.errors: list[FileError] = []
         self.unset: list[tuple[Parts, FileError]] = []
         self.warnings: list[FileError] = []
+        self.files: list[str] = []
 
     def add_error(self, path: Parts, message: str, hint: str = "", *, at_key: bool = False) -> None:
         """Add an error about the part at *path*."""

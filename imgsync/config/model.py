@@ -240,6 +240,7 @@ class RegistriesConfig:
     `require` holds the operator's requirements for images below each prefix; mirrors can only add to them.
     `unset` holds the errors of variables without a value, by the registry whose settings have them; "" for those of no registry.
     `warnings` are about what may be wrong. `only` may name parts of mirrors, empty for all of each.
+    `files` are those that it names and that were read: secrets and keys.
     """
 
     by_host: Mapping[str, RegistrySettings] = field(default_factory=dict)
@@ -252,6 +253,7 @@ class RegistriesConfig:
     warnings: tuple[FileError, ...] = ()
     broker: BrokerSettings = BrokerSettings()
     serve: ServeSettings = ServeSettings()
+    files: tuple[str, ...] = field(default=(), compare=False)
 
     def raise_if_unset(self, *registries: str) -> None:
         """
@@ -293,7 +295,7 @@ class Config:
 
     mirrors: tuple[Mirror, ...]
     registries: RegistriesConfig
-    files: tuple[str, ...] = ()
+    files: tuple[str, ...] = field(default=(), compare=False)
     is_complete: bool = True
     warnings: tuple[FileError, ...] = ()
     only: tuple[OnlyPattern, ...] = ()

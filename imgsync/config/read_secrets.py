@@ -35,6 +35,7 @@ def read_long_secret(fields: FieldReader, path: Path, entry: str | Mapping[str, 
 
 
 def _read_file(fields: FieldReader, path: Path, file: str) -> str | None:
+    fields.files.append(file)
     try:
         text = read_file(file, limit=_LIMIT_BYTES).decode()
     except OSError as error:

@@ -89,6 +89,8 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
         tuple(fields.warnings),
         _read_broker(fields, value.get("broker") or {}),
         serve=read_serve(fields, value.get("serve") or {}, plain),
+        # Last: all above add to them.
+        files=tuple(dict.fromkeys(file for file in fields.files if file)),
     )
 
 

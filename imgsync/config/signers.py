@@ -30,6 +30,8 @@ def read_key(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) -> Sign
     text = fields.read_text((*path, setting), entry[setting])
     if text is None:
         return None
+    if setting == "file":
+        fields.files.append(text)
     try:
         return SigningKey(parse_public_key(read_file(text, limit=_KEY_LIMIT) if setting == "file" else text.encode()), signed_as)
     except OSError as error:
@@ -70,6 +72,7 @@ def read_operator_requirements(
 
 def _read_trust_root(fields: FieldReader, path: Parts, file: str) -> str | None:
     """Check the trust root in *file* and return its fingerprint."""
+    fields.files.append(file)
     try:
         raw = read_file(file, limit=_TRUST_ROOT_LIMIT)
         root = json.loads(raw)

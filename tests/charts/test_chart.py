@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import imgsync
+from imgsync.serve.declarations.git_url import parse_git_url
 from tests.support import linters
 from tests.support.chart_tools import HELM, needs_tools
 from tests.support.rendered_chart import CHART, EXAMPLES, ChartError, render, show_notes
@@ -115,6 +116,7 @@ def test_files_of_values_are_tidy(path, tmp_path):
         ("serve.port=80", "minimum: got 80, want 1"),
         ("networkPolicy.egressPorts[0]=https", "got string, want integer"),
         ("mirrors.git.url=https://user:secret@git.example.com/a.git", "does not match pattern"),
+        ("mirrors.git.url=http://git.example.com/a.git", "does not match pattern"),
         ("worker.broker=amqps://user:secret@mq.example.com", "does not match pattern"),
         ("podSecurityContext.runAsUser=0", "minimum: got 0, want 1"),
         ("podSecurityContext.privileged=true", "additional properties 'privileged' not allowed"),
@@ -205,7 +207,7 @@ def test_rendered_files_are_valid_for_imgsync(example, tmp_path):
 def write_registries(folder: Path, rendered) -> Path:
     """Write registries.yaml, with the files that it names."""
     text = rendered.find("ConfigMap", "mirrors-registries")["data"]["registries.yaml"]
-    for name in ("token", "inside"):
+    for name in ("token", "inside", "git"):
         (folder / name).write_text("0123456789abcdef" * 2)
         text = text.replace(f"/run/secrets/serve/{name}", str(folder / name))
     text = text.replace("/etc/company/ca.pem", certifi.where())
@@ -242,3 +244,12 @@ def test_packed_chart_renders_the_same(tmp_path):
 
     assert "imgsync/files/alerts.yaml" in listing
     assert not [name for name in listing if "/ci/" in name]
+
+
+@pytest.mark.parametrize("url", ["https://git.example.com:8443/a.git", "ssh://git@git.example.com:22/a.git", "git@git.example.com:team/a.git"])
+def test_addresses_of_git_are_those_of_imgsync(url):
+    """What it refuses, the schema refuses too."""
+    assert parse_git_url(url).text == url
+    arguments = render("serve-two-replicas", f"mirrors.git.url={url}").container["args"]
+
+    assert arguments[arguments.index("--git") + 1] == url

@@ -17,7 +17,8 @@ class FolderFollower:
     """
     Reads the declarations again when a file of them changed.
 
-    A file counts as changed by its time, size or place on the disk, also if it is a link to another one, as of a Kubernetes ConfigMap.
+    A file counts as changed by its time, size or place on the disk, also if it is a link to another one, as of a Kubernetes ConfigMap. The files of
+    secrets that registries.yaml names count too.
     """
 
     def __init__(self, paths: Sequence[str], load: LoadDeclarations, *, others: Iterable[str] = ()) -> None:
@@ -26,6 +27,8 @@ class FolderFollower:
         self._others = tuple(others)
         self._load = load
         self._seen: tuple[_Facts, ...] | None = None
+        self._named: tuple[str, ...] = ()
+        self._seen_named: tuple[_Facts, ...] = ()
         self.origin = ", ".join(self._paths)
         self.interval_seconds = _INTERVAL_SECONDS
 
@@ -33,13 +36,17 @@ class FolderFollower:
         """Return the declarations, None if they did not change."""
         # Before reading: what changes meanwhile is seen the next time.
         facts = read_facts((*self._paths, *self._others))
-        if facts == self._seen and not must_read:
+        named = read_facts(self._named)
+        if facts == self._seen and named == self._seen_named and not must_read:
             return None
-        self._seen = facts
+        self._seen, self._seen_named = facts, named
         try:
             config, locks = self._load(self._paths)
         except ConfigError as error:
             return Declarations(None, error.errors)
+        if config.registries.files != self._named:
+            self._named = config.registries.files
+            self._seen_named = read_facts(self._named)
         return Declarations(config, locks=locks)
 
     def close(self) -> None:

@@ -98,6 +98,8 @@ class GitFollower:
         self._good = self._read_good()
         self._begins = True
         self._others, self._facts = tuple(others), read_facts(others)
+        # The files of secrets that registries.yaml names.
+        self._named: tuple[str, ...] = ()
         self.origin = f"{url.text} {target.ref}"
         self.interval_seconds = target.interval_seconds
 
@@ -109,7 +111,7 @@ class GitFollower:
             ImgsyncError: The repository cannot be read; what was read before stays valid.
         """
         begins, self._begins = self._begins, False
-        facts, self._facts = self._facts, read_facts(self._others)
+        facts, self._facts = self._facts, read_facts((*self._others, *self._named))
         must_read = must_read or facts != self._facts
         try:
             newest = self._store.find_newest()
@@ -169,6 +171,9 @@ class GitFollower:
             config, locks = self._load([str(root / path) for path in self._paths], folder=str(root))
         except ConfigError as error:
             return Declarations(None, _name_in_repository(error.errors, root), commit)
+        if config.registries.files != self._named:
+            self._named = config.registries.files
+            self._facts = read_facts((*self._others, *self._named))
         return Declarations(_place_in_repository(config, root), revision=commit, locks=locks)
 
     def _note_good(self, commit: str) -> None:
