@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib as files
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -18,6 +19,9 @@ from imgsync.oci.spec.reference import parse_registry
 
 _GIT = "git"
 _PUBSUB = "pubsub"
+_PATH_TYPES = {"quay", "dockerhub", "aliyun", _PUBSUB}
+_IN_PATHS = re.compile(r"[A-Za-z0-9._~-]+")
+_MAKE_SECRET = "make one: openssl rand -hex 32"  # noqa: S105 - how to make one
 # ssh would read them as something else.
 _ODD_IN_PATHS = frozenset("\"'%\\")
 
@@ -41,7 +45,7 @@ def read_serve(fields: FieldReader, entry: Mapping[str, Any], registries: Regist
 def _read_private(fields: FieldReader, entry: Mapping[str, Any]) -> bool:
     is_private: bool = entry.get("private", False)
     if is_private and "token" not in entry:
-        fields.add_error(("serve", "private"), "`private` needs `token`", "make one: openssl rand -hex 32")
+        fields.add_error(("serve", "private"), "`private` needs `token`", _MAKE_SECRET)
     return is_private
 
 
@@ -90,11 +94,21 @@ def _read_event(fields: FieldReader, path: Path, entry: Mapping[str, Any], regis
     return EventSettings(
         kind=kind,
         registry=registry,
-        secret=read_long_secret(fields, (*path, "secret"), entry.get("secret")),
+        secret=_read_event_secret(fields, (*path, "secret"), entry),
         audience=entry.get("audience", ""),
         account=entry.get("account", ""),
         keys=fields.read_text((*path, "keys"), entry.get("keys")) or "",
     )
+
+
+def _read_event_secret(fields: FieldReader, path: Path, entry: Mapping[str, Any]) -> Secret | None:
+    secret = read_long_secret(fields, path, entry.get("secret"))
+    text = secret.reveal() if secret is not None else ""
+    if text and entry["type"] in _PATH_TYPES and _IN_PATHS.fullmatch(text) is None:
+        fields.add_error(path, "the secret becomes a part of a URL, where only letters, digits, '-', '.', '_' and '~' can be", _MAKE_SECRET)
+    elif not text.isascii() or not text.isprintable() or text.strip() != text:
+        fields.add_error(path, "the secret has characters that a header cannot have", _MAKE_SECRET)
+    return secret
 
 
 def _check_proof(fields: FieldReader, path: Path, entry: Mapping[str, Any]) -> None:
@@ -104,7 +118,7 @@ def _check_proof(fields: FieldReader, path: Path, entry: Mapping[str, Any]) -> N
             if name in entry:
                 fields.add_error((*path, name), f"only `type: pubsub` has `{name}`", "remove it")
         if "secret" not in entry:
-            fields.add_error(path, "`secret` is missing", "make one: openssl rand -hex 32")
+            fields.add_error(path, "`secret` is missing", _MAKE_SECRET)
     elif ("secret" in entry) == ("audience" in entry):
         fields.add_error(path, "`type: pubsub` needs `secret` or `audience`, not both", "with `audience`, Google's token is checked; with `secret`, the path")
     elif "audience" in entry and "account" not in entry:
