@@ -91,7 +91,9 @@ class Agenda:
         before, self._entries = self._entries, {}
         for mirror in mirrors:
             if not mirror.suspend:
-                self._entries[mirror.name] = self._update_entry(mirror, before.get(mirror.name), now, last_runs.get(mirror.name))
+                # A run in the future was dated by a clock that was wrong; counted from there, the mirror would stand still until then.
+                last_run = min(last_runs[mirror.name], now) if mirror.name in last_runs else None
+                self._entries[mirror.name] = self._update_entry(mirror, before.get(mirror.name), now, last_run)
         self._changed = {name: change for name, change in self._changed.items() if name in self._entries}
         self._change_trigger = Trigger.CHANGE
         self._selector = PartSelector(mirrors)

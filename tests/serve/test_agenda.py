@@ -217,6 +217,14 @@ def test_clock_set_back_by_a_year_does_not_silence_a_mirror():
     assert found["b"] in {95, 96}
 
 
+def test_run_dated_in_the_future_does_not_silence_a_mirror():
+    """A clock was wrong before the process was started again; the schedule counts from now."""
+    diary = Diary([mirror("a", _NIGHTLY), mirror("b", _QUARTER)], last_runs=dict.fromkeys("ab", START + timedelta(days=365)))
+    diary.settle()
+    assert diary.agenda.find_next_run("a") == datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
+    assert diary.agenda.find_next_run("b") == START + timedelta(minutes=15)
+
+
 def test_clock_set_ahead_runs_what_is_due_once():
     """Not once for each moment that it skipped."""
     diary = Diary([mirror("a", _NIGHTLY), mirror("b", _QUARTER)])
