@@ -79,7 +79,7 @@ class ServeRunner:
             result = replace(result, error=error.message, hint=error.advice, exit_code=error.exit_code)
         return replace(result, began_at=began_at)
 
-    def read_successes(self, declarations: Declarations) -> Mapping[str, str]:
+    def read_successes(self, declarations: Declarations, stop: Stop) -> Mapping[str, str]:
         """
         Return when each mirror succeeded last, as the state has it.
 
@@ -87,7 +87,7 @@ class ServeRunner:
             ImgsyncError: The state cannot be read.
         """
         assert declarations.config is not None  # noqa: S101 - what is in use is valid
-        with self._command.scope(cleanup=False), self._open(declarations.config, Stop(), read_only=True) as session:
+        with self._command.scope(cleanup=False), self._open(declarations.config, stop, read_only=True) as session:
             return dict(session.state.last_successes)
 
     def _open(self, config: Config, stop: Stop, *, read_only: bool) -> AbstractContextManager[Session]:

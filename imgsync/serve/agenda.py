@@ -98,6 +98,10 @@ class Agenda:
         self._change_trigger = Trigger.CHANGE
         self._selector = PartSelector(mirrors)
 
+    def forget(self) -> None:
+        """Forget all mirrors before any ran; hints and requests stay."""
+        self._entries, self._changed, self._change_trigger = {}, {}, Trigger.START
+
     def has(self, hint: Hint) -> bool:
         """Return whether a mirror may select what *hint* names."""
         return self._selector.has(hint)

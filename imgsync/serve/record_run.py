@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
 from datetime import datetime
 
 from imgsync.logs.logger import Logger
 from imgsync.serve.agenda import Agenda
 from imgsync.serve.assess import MirrorResult, assess_run, count_results, find_release, update_table
+from imgsync.serve.earlier_runs import parse_successes
 from imgsync.serve.history import History
 from imgsync.serve.live_board import LiveBoard
 from imgsync.serve.model import RunResult
 from imgsync.serve.run_document import encode_run
 from imgsync.serve.tags import TagTable
 from imgsync.serve.views import RunSummary
-from imgsync.text.units import parse_timestamp
 
 _STOPPED_EXIT = 75
 # The innermost calls of an error that is a bug.
@@ -41,11 +40,6 @@ def record_run(result: RunResult, *, board: LiveBoard, agenda: Agenda, history: 
     board.set_problem("history", history.problem)
     write = log.error if result.error else log.info
     write("run.ended", run=order.id, trigger=order.trigger.value, exit_code=result.exit_code, seconds=round(seconds, 3), error=result.error, hint=result.hint)
-
-
-def parse_successes(texts: Mapping[str, str]) -> dict[str, datetime]:
-    """Return the moments of the last successes, as the state has them."""
-    return {name: moment for name, text in texts.items() if (moment := parse_timestamp(text)) is not None}
 
 
 def log_bug(log: Logger, error: BaseException, **fields: object) -> None:

@@ -8,7 +8,7 @@ It waits on the inbox and never polls: what comes wakes it, and at the latest it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -23,11 +23,12 @@ from imgsync.serve.agenda import Agenda
 from imgsync.serve.clock import Clock
 from imgsync.serve.declarations.follower import Declarations
 from imgsync.serve.declarations.watch import DeclarationWatch
+from imgsync.serve.earlier_runs import EarlierRuns, ReadSuccesses
 from imgsync.serve.history import History
 from imgsync.serve.inbox import Inbox
 from imgsync.serve.live_board import LiveBoard
 from imgsync.serve.model import RunOrder, RunResult
-from imgsync.serve.record_run import log_bug, parse_successes, record_run
+from imgsync.serve.record_run import log_bug, record_run
 from imgsync.serve.timekeeper import Timekeeper
 from imgsync.serve.views import LeaseView, RunningView
 from imgsync.system.dataclass import dataclass
@@ -79,7 +80,7 @@ class Parts:
     run: Runner
     clock: Clock
     log: Logger
-    read_successes: Callable[[Declarations], Mapping[str, str]]
+    read_successes: ReadSuccesses
     lease: LeaseHolder | None = None
 
 
@@ -94,7 +95,8 @@ class Service:
         self._stop: Stop | None = None
         self._ends_at: float | None = None
         self._last_look = parts.clock.monotonic()
-        self._led = False
+        self._knows_earlier = False
+        self._earlier = EarlierRuns(parts.read_successes, on_end=parts.inbox.wake, on_bug=lambda error: log_bug(parts.log, error))
         self.on_declarations: Callable[[Declarations], None] = lambda _: None
         """Called with each configuration that comes into use."""
 
@@ -129,6 +131,7 @@ class Service:
         self._ends_at = self._parts.clock.monotonic() + grace_seconds + _END_SECONDS
         if self._stop is not None:
             self._stop.request("interrupted", grace_seconds=grace_seconds, interrupted=True)
+        self._earlier.stop(grace_seconds)
         self._parts.inbox.wake()
 
     def use(self, declarations: Declarations) -> None:
@@ -151,7 +154,7 @@ class Service:
             warnings=declarations.config.warnings,
         )
         board.set_mirrors(declarations.config.mirrors)
-        self._parts.agenda.update(declarations.config.mirrors, now, last_runs=self._find_last_runs(declarations))
+        self._parts.agenda.update(declarations.config.mirrors, now, last_runs=self._earlier.add_to(self._parts.history.find_last_runs()))
         self._parts.agenda.retry_now(now)
         self._parts.log.info("declarations.loaded", revision=declarations.revision, mirrors=len(declarations.config.mirrors))
         self.on_declarations(declarations)
@@ -179,6 +182,7 @@ class Service:
             parts.watch.poll_now(must_read=True)
         self._take_declarations()
         self._check_lease()
+        self._learn_earlier_runs()
         if self._stop is not None or self.is_ending or not self._may_run():
             return
         now, moment = parts.clock.now(), parts.clock.monotonic()
@@ -218,8 +222,22 @@ class Service:
             board.lease = view
             board.touch()
 
+    def _learn_earlier_runs(self) -> None:
+        """Have the agenda know when mirrors ran before this process."""
+        declarations, earlier, board = self._declarations, self._earlier, self._parts.board
+        if self._knows_earlier or declarations is None or declarations.config is None:
+            return
+        earlier.begin(declarations)
+        if not earlier.has_ended:
+            return
+        self._knows_earlier = True
+        board.set_successes(earlier.successes)
+        board.set_problem("run", earlier.problem)
+        self._parts.agenda.forget()
+        self._parts.agenda.update(declarations.config.mirrors, self._parts.clock.now(), last_runs=earlier.add_to(self._parts.history.find_last_runs()))
+
     def _may_run(self) -> bool:
-        return self._declarations is not None and (self._parts.lease is None or self._parts.lease.is_held)
+        return self._declarations is not None and self._knows_earlier and (self._parts.lease is None or self._parts.lease.is_held)
 
     def _start(self, order: RunOrder) -> None:
         parts = self._parts
@@ -260,18 +278,3 @@ class Service:
             log_bug(self._parts.log, error, run=order.id)
             result = RunResult(order, began_at, began_at, error=f"internal error: {type(error).__name__}: {error}", exit_code=70)
         return replace(result, began_at=began_at, ended_at=self._parts.clock.now())
-
-    def _find_last_runs(self, declarations: Declarations) -> Mapping[str, datetime]:
-        """Return when each mirror ran before this process, if it is known."""
-        parts = self._parts
-        known = parts.history.find_last_runs()
-        if self._led or declarations.config is None:
-            return known
-        self._led = True
-        try:
-            successes = parse_successes(parts.read_successes(declarations))
-        except ImgsyncError as error:
-            parts.board.set_problem("run", error.message)
-            return known
-        parts.board.set_successes(successes)
-        return successes | {name: moment for name, moment in known.items() if moment > successes.get(name, moment) or name not in successes}

@@ -98,7 +98,7 @@ def _serve(path: Path, start: datetime, hours: int, source: str) -> None:
             _tell(path, clock.now(), order, result, runs)
             return result
 
-        parts = service.Parts(agenda, board, inbox, history, watch, run, clock, opened.log, lambda _: {})
+        parts = service.Parts(agenda, board, inbox, history, watch, run, clock, opened.log, lambda *_: {})
         serving = service.Service(parts)
         serving.use(follower.poll())
         assert serving.serve()
