@@ -19,10 +19,12 @@ RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
 
 FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 # `plan --changed-since` and `serve --git` run git, the latter also by ssh. The mirror repository is mounted, and belongs to another user.
+# ssh needs a name for its own user.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends git openssh-client \
  && rm -rf /var/lib/apt/lists/* \
+ && useradd --uid 65532 --user-group --no-create-home --home-dir /nonexistent imgsync \
  && git config --system --add safe.directory /mirrors
 # Set by the build. `make image` sets all but SOURCE.
 ARG VERSION=""

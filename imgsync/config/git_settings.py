@@ -1,4 +1,4 @@
-"""How `imgsync serve --git` logs in."""
+"""How `imgsync serve` logs in to git."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Scenario:
             one.terminate()
         for one in self._running.values():
             try:
-                one.communicate(timeout=_PATIENCE_SECONDS)
+                one.wait(_PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 one.kill()
                 self.verdict.wrong.append("a replica does not end")
@@ -117,7 +117,7 @@ class Scenario:
         self.verdict.done.append(f"{kind} {name} {'(writes)' if name == holder else ''} {for_seconds:.2f}s")
         if kind == "kill":
             victim.kill()
-            victim.communicate()
+            victim.wait()
         elif kind == "pause":
             victim.send_signal(signal.SIGSTOP)
         else:
@@ -138,9 +138,10 @@ class Scenario:
         ends = time.monotonic() + _PATIENCE_SECONDS
         other = self._other(loser)
         while time.monotonic() < ends:
-            after = [write for write in self._list_writes() if write.replica == other and write.at > began]
-            if after:
-                self.verdict.takeovers.append(after[0].at - began)
+            history = self._kubernetes.history[f"{self.namespace}/imgsync"]
+            taken = next((one.at for one in list(history) if one.at > began and one.holder.startswith(f"{other}_")), None)
+            if taken is not None:
+                self.verdict.takeovers.append(taken - began)
                 return
             time.sleep(0.01)
         self.verdict.wrong.append(f"{other} did not take over")
@@ -159,8 +160,14 @@ class Scenario:
                 self.verdict.wrong.append(f"{write.replica} wrote at {write.at:.3f} while {holder or 'none'} held the lease")
 
 
-def run_scenarios(seeds: range, make: Callable[[int], Scenario], *, at_once: int, disturbances: int) -> list[Verdict]:
-    """Run the scenarios of *seeds*, some at once; return what each showed."""
+def run_scenarios(
+    seeds: range, make: Callable[[int], Scenario], *, at_once: int, disturbances: int, on_end: Callable[[int], list[str]] = lambda _: []
+) -> list[Verdict]:
+    """
+    Run the scenarios of *seeds*, some at once; return what each showed.
+
+    *on_end* gives back what a scenario had, and returns what else was wrong.
+    """
     verdicts: list[Verdict] = []
     waiting = list(seeds)
     lock = threading.Lock()
@@ -175,6 +182,7 @@ def run_scenarios(seeds: range, make: Callable[[int], Scenario], *, at_once: int
                 verdict = make(seed).run(disturbances=disturbances)
             except Exception as error:  # noqa: BLE001 - the seed and what it did are part of the verdict
                 verdict = Verdict(seed, wrong=[repr(error)])
+            verdict.wrong += on_end(seed)
             with lock:
                 verdicts.append(verdict)
 
