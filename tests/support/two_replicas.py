@@ -60,6 +60,7 @@ class Scenario:
         self._start_replica = start
         self._list_writes = list_writes
         self._relays: dict[str, Relay] = {}
+        self._before: dict[str, int] = {}
         self._running: dict[str, subprocess.Popen[str]] = {}
         self.verdict = Verdict(seed)
 
@@ -71,12 +72,14 @@ class Scenario:
             ends.callback(self._end)
             for _ in range(disturbances):
                 holder = self._await_writer()
+                self._await_start(self._other(holder))
                 self._disturb(holder if self._random.random() < 0.8 else self._other(holder), holder)
             self._await_writer()
         self._judge()
         return self.verdict
 
     def _start(self, name: str) -> None:
+        self._before[name] = self._relays[name].accepted
         variables = self._kubernetes.write_account(self._folder / name, self.namespace)
         variables |= {"KUBERNETES_SERVICE_PORT": str(self._relays[name].port), "IMGSYNC_LEASE_SECONDS": str(self._seconds), "POD_NAME": name}
         self._running[name] = self._start_replica(name, variables)
@@ -94,6 +97,13 @@ class Scenario:
 
     def _other(self, name: str) -> str:
         return "b" if name == "a" else "a"
+
+    def _await_start(self, name: str) -> None:
+        """Return once the replica *name* has asked the API server: before, it does not stand by."""
+        ends = time.monotonic() + _PATIENCE_SECONDS
+        while self._relays[name].accepted == self._before[name]:
+            assert time.monotonic() < ends, f"the replica {name} does not start"
+            time.sleep(0.01)
 
     def _await_writer(self) -> str:
         """Return the replica whose write arrives next."""

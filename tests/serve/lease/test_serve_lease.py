@@ -101,4 +101,4 @@ def test_two_services_never_write_at_the_same_time(lab, kubernetes):
     )
     assert {one.seed: (one.done, one.wrong[:3]) for one in verdicts if one.wrong} == {}
     assert all(verdict.writes for verdict in verdicts)
-    assert max(takeovers, default=0.0) <= _TAKEOVER_SECONDS
+    assert [(one.seed, one.done, one.takeovers) for one in verdicts if max(one.takeovers, default=0.0) > _TAKEOVER_SECONDS] == []
