@@ -67,6 +67,7 @@ def pushing(lab: Lab, tmp_path: Path) -> Iterator[Pushing]:
         senders = {
             "inside": {"type": "distribution", "registry": source.host, "secret": SECRET},
             "ci": {"type": "generic", "registry": source.host, "secret": SECRET},
+            "hub": {"type": "dockerhub", "registry": source.host, "secret": SECRET},
             "git": {"type": "git", "secret": SECRET},
         }
         hosts = {source.host: {"tls": False}, lab.destination.host: {"tls": False}}
@@ -129,6 +130,26 @@ def test_forged_and_repeated_events_ask_no_registry(pushing):
     assert answers[5] == {404}
     assert pushing.source.requests(mark) == ()
     assert pushing.lab.destination.requests() == []
+
+
+@pytest.mark.row("EVT-05")
+def test_addresses_in_an_event_are_not_asked(pushing):
+    """Neither a callback nor a URL of the image; the registry of registries.yaml is."""
+    repository, elsewhere = f"{pushing.lab.name}/app5", pushing.lab.other_host
+    hub = {"callback_url": f"http://{elsewhere.host}/hook", "push_data": {"tag": "v1"}, "repository": {"repo_name": repository, "repo_url": elsewhere.url}}
+    event = pushed(repository, "v2")
+    event["events"][0] |= {"target": event["events"][0]["target"] | {"url": f"{elsewhere.url}/v2/"}, "request": {"host": elsewhere.host}}
+    push(pushing.source, repository, "v1", image("first"))
+    pushing.serving.wait_for("run.ended", trigger="event")
+    mark = pushing.source.mark()
+
+    answers = send_all(pushing.address, f"/events/hub/{SECRET}", [({}, encode(hub))])
+    answers += send_all(pushing.address, "/events/inside", [({"Authorization": SECRET}, encode(event))])
+    pushing.serving.wait_for("run.ended", times=2, trigger="event")
+
+    assert [status for status, _ in answers] == [202, 202]
+    assert elsewhere.requests() == []
+    assert pushing.source.requests(mark, prefix=f"/v2/{repository}/")
 
 
 @pytest.mark.row("EVT-04")
