@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import os
@@ -70,6 +71,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     late = [item for item in items if item.get_closest_marker("only_nightly")]
     config.hook.pytest_deselected(items=late)
     items[:] = begin_with_long([item for item in items if item not in set(late)], workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def pytest_collectstart() -> None:
+    """Make no search for garbage while thousands of tests are made."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected out of each later search for garbage."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
