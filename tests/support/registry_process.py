@@ -78,7 +78,7 @@ class RegistryProcess:
 
     program = "docker-registry"
     # A quarter of its processor time is the garbage collector's, which has nothing to do below the limit.
-    tuning: ClassVar[Mapping[str, str]] = {"GOGC": "off", "GOMEMLIMIT": "64MiB"}
+    tuning: ClassVar[Mapping[str, str]] = {"GOGC": "off", "GOMEMLIMIT": "64MiB", "GOMAXPROCS": "1"}
 
     def __init__(self, folder: Path, *, htpasswd: bool = False, tls: Tls | None = None, token: TokenAuth | None = None, deletes: bool = True) -> None:
         """Prepare a registry that keeps everything in *folder*; `start` starts it."""
