@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable, UnsupportedMediaType
 from werkzeug.wrappers import Request, Response
 
-from imgsync.concurrency.greenlets import pause
+from imgsync.concurrency.greenlets import breathe
 from imgsync.documents.json_stream import Rows, iter_json
 from imgsync.documents.plan import encode_plan
+from imgsync.plan.model import Change, KeptTags
 from imgsync.serve.documents import encode_mirror, encode_mirrors, encode_runs, encode_status
 from imgsync.serve.metrics import KIND, ServeMetrics
 from imgsync.serve.views import TagState
@@ -20,7 +22,6 @@ from imgsync.serve.web.actions import ask_run
 from imgsync.serve.web.answers import answer_bytes, answer_json, answer_stream
 from imgsync.serve.web.parts import WebParts
 
-_ROWS_BETWEEN_PAUSES = 500
 _KEYS = {"mirror", "apply"}
 
 
@@ -86,7 +87,9 @@ class Api:
         config = self._parts.get_config()
         if config is None:
             raise ServiceUnavailable("no configuration is loaded")
-        return self._answer(encode_plan(self._board.make_plan(), config, explain=False, clean=self._clean))
+        plan = self._board.make_plan()
+        plan = replace(plan, kept=tuple(map(_BreathingTags, plan.kept)))
+        return self._answer(encode_plan(plan, config, explain=False, clean=self._clean))
 
     def reconcile(self, request: Request) -> Response:
         """
@@ -107,8 +110,11 @@ class Api:
 
     def _answer(self, document: Mapping[str, Any]) -> Response:
         """Return *document* in pieces, so that other requests go on."""
-        cleaned = {name: _pause_between(value, self._clean) if isinstance(value, Rows) else self._clean(value) for name, value in document.items()}
+        cleaned = {name: self._clean_rows(value) if isinstance(value, Rows) else self._clean(value) for name, value in document.items()}
         return answer_stream(iter_json(cleaned, indented=False, end="\n"), kind="application/json")
+
+    def _clean_rows(self, rows: Rows) -> Rows:
+        return Rows(lambda: map(self._clean, breathe(rows)))
 
     def _clean(self, value: Any) -> Any:
         """Return *value* with secrets hidden in each text."""
@@ -121,14 +127,18 @@ class Api:
         return value
 
 
-def _pause_between(rows: Rows, clean: Callable[[Any], Any]) -> Rows:
-    def iter_rows() -> Iterator[Any]:
-        for number, row in enumerate(rows):
-            if number % _ROWS_BETWEEN_PAUSES == _ROWS_BETWEEN_PAUSES - 1:
-                pause(1e-6)
-            yield clean(row)
+class _BreathingTags:
+    """Kept changes of a plan; others run while they are read."""
 
-    return Rows(iter_rows)
+    def __init__(self, kept: KeptTags[Change]) -> None:
+        self._kept = kept
+        self.mirror = kept.mirror
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Change]:
+        return breathe(self._kept)
 
 
 def _read_request(request: Request) -> tuple[str, bool]:

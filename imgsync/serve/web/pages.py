@@ -9,6 +9,7 @@ from urllib.parse import quote
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Request, Response
 
+from imgsync.concurrency.greenlets import breathe
 from imgsync.plan.model import Action, Plan
 from imgsync.serve.views import TagState
 from imgsync.serve.web.access import Access
@@ -115,11 +116,11 @@ class Pages:
         if tags is None:
             shown: Page[Any] = cut_page((), number, TAGS_PER_PAGE)
         elif words:
-            fitting = (tag for tag in tags if has_words(f"{tag.source} {tag.destination}", words))
+            fitting = (tag for tag in breathe(tags) if has_words(f"{tag.source} {tag.destination}", words))
             shown = cut_page([tag for tag in fitting if not state or tag.state == state], number, TAGS_PER_PAGE)
         else:
             total = tags.counts.get(TagState(state), 0) if state else sum(tags.counts.values())
-            shown = read_page((tag for tag in tags if not state or tag.state == state), total, number, TAGS_PER_PAGE)
+            shown = read_page((tag for tag in breathe(tags) if not state or tag.state == state), total, number, TAGS_PER_PAGE)
         return self.render(
             request,
             "mirror.html",

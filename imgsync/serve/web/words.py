@@ -68,7 +68,10 @@ def describe_moment(moment: datetime, now: datetime) -> str:
         return f"{moment:%Y-%m-%d}"
     if distance < _MINUTE:
         return "just now" if seconds >= 0 else "in less than a minute"
-    size, unit = next((size, unit) for size, unit in ((_DAY, "day"), (_HOUR, "h"), (_MINUTE, "min")) if distance >= size)
+    # Rounded up to the next unit: 60 min are 1 h.
+    size, unit = next(
+        (size, unit) for size, unit, half in ((_DAY, "day", _HOUR / 2), (_HOUR, "h", _MINUTE / 2), (_MINUTE, "min", 0)) if distance >= size - half
+    )
     count = round(distance / size)
     text = f"{count} {choose_noun(count, unit) if unit == 'day' else unit}"
     return f"{text} ago" if seconds >= 0 else f"in {text}"

@@ -13,7 +13,8 @@ from tests.support.board import FixedClock
 from tests.support.web_server import TOKEN
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-READING = ["/", "/mirrors/postgres", "/runs", "/plan", "/api/v1/status", "/api/v1/mirrors", "/api/v1/runs", "/api/v1/plan", "/metrics", "/live"]
+PRIVATE = ["/", "/mirrors/postgres", "/runs", "/plan", "/api/v1/status", "/api/v1/mirrors", "/api/v1/runs", "/api/v1/plan", "/live"]
+READING = [*PRIVATE, "/metrics"]
 
 
 @pytest.mark.row("SRV-03")
@@ -247,7 +248,7 @@ def test_private_pages_need_a_login(site):
 
 
 @pytest.mark.row("SRV-10")
-@pytest.mark.parametrize("path", READING)
+@pytest.mark.parametrize("path", PRIVATE)
 def test_private_answers_tell_nothing(path, site):
     """Programs need the token; wrong ones get 401. The login page, errors and probes name no mirror."""
     site = site(private=True)
@@ -259,6 +260,16 @@ def test_private_answers_tell_nothing(path, site):
         assert site.client.get(path, headers={"Host": "localhost", **BEARER}).status_code == 200
     for other in ("/login", "/nope", "/healthz", "/readyz", "/static/nope"):
         assert "kubernetes" not in site.get(other).text
+
+
+@pytest.mark.row("SRV-10")
+def test_metrics_name_mirrors_and_no_more(site):
+    """Since Prometheus reads them without a token: no registry, image, error or file."""
+    text = site(boards.troubled_board(), private=True).get("/metrics").text
+
+    assert 'mirror="postgres"' in text
+    for other in ("docker.io", "registry.internal", "git.example", "429", "mirrors.d", "17.5"):
+        assert other not in text
 
 
 @pytest.mark.row("SRV-10")

@@ -111,6 +111,13 @@
     form.querySelector("button").hidden = true;
   };
 
+  // What was asked for is said once, not again when the page is loaded again.
+  const address = new URL(location.href);
+  if (address.searchParams.has("notice")) {
+    address.searchParams.delete("notice");
+    history.replaceState(null, "", address);
+  }
+
   for (const form of document.querySelectorAll("form[data-filter]")) filter(form);
   follow();
 })();
