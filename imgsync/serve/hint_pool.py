@@ -86,5 +86,5 @@ class HintPool:
             self._ready_at[place] = max(moment + COLLECT_SECONDS, self._quiet_until.get(place, moment))
         tags = self._tags.setdefault(place, set())
         tags.add(hint.tag if place[1] else "")
-        if len(tags) > _TAGS_LIMIT:
+        if "" in tags or len(tags) > _TAGS_LIMIT:
             self._tags[place] = {""}

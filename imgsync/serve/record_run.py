@@ -38,8 +38,11 @@ def record_run(result: RunResult, *, board: LiveBoard, agenda: Agenda, history: 
     if history.problem:
         log.warning("history.unwritten", run=order.id, reason=history.problem)
     board.set_problem("history", history.problem)
-    write = log.error if result.error else log.info
-    write("run.ended", run=order.id, trigger=order.trigger.value, exit_code=result.exit_code, seconds=round(seconds, 3), error=result.error, hint=result.hint)
+    fields = {"run": order.id, "trigger": order.trigger.value, "exit_code": result.exit_code, "seconds": round(seconds, 3)}
+    if result.error:
+        log.error("run.ended", **fields, error=result.error, hint=result.hint)
+    else:
+        log.info("run.ended", **fields, error="", hint="")
 
 
 def log_bug(log: Logger, error: BaseException, **fields: object) -> None:

@@ -319,12 +319,12 @@ def test_lock_of_twenty_thousand_tags(workplace):
     record(f"lock of {count:,} tags: peak memory", ran[0].peak_bytes / (1 << 20), unit="MiB", note="digests listed")
 
 
-def remember_listed(workplace, host: str, paths: list[str]) -> None:
+def remember_listed(workplace, host: str, paths: list[str], tags: int = _TAGS) -> None:
     """Write the state of a run that mirrored every tag of *paths*."""
     with open_state(str(workplace.folder / ".imgsync" / "state"), thread=_Direct(), lock_timeout_seconds=0, on_warning=pytest.fail) as state:
         for path in paths:
             made_for = ("x/y", "platforms=all;referrers=none", "2026-01-01T00:00:00Z", "load")
-            state.put([_make_record(host, path, tag, *made_for) for tag in name_tags(_TAGS)])
+            state.put([_make_record(host, path, tag, *made_for) for tag in name_tags(tags)])
 
 
 def _make_record(host: str, path: str, tag: str, media_type: str, selection: str, moment: str, mirror: str) -> Record:

@@ -110,6 +110,7 @@ def test_request_leaves_the_moment_of_a_cron_expression():
     assert diary.agenda.find_next_run("a") == before
 
 
+@pytest.mark.row("LOOP-07")
 def test_failed_mirror_is_taken_up_again_with_growing_pauses():
     """After 1, 2, 4 … minutes, give or take a tenth, and not more than an hour."""
     diary = Diary([mirror("a", Schedule(every_seconds=86400.0))])
@@ -195,6 +196,7 @@ def test_removed_mirror_is_forgotten():
     assert [order.mirrors for order in diary.settle()] == [("b",)]
 
 
+@pytest.mark.row("LOOP-06")
 def test_clock_set_back_a_little_repeats_nothing():
     """The moment of the night comes again, and was served."""
     diary = Diary([mirror("a", _NIGHTLY)])
@@ -205,6 +207,7 @@ def test_clock_set_back_a_little_repeats_nothing():
     assert _moments(diary.run_until(datetime(2026, 3, 2, 23, 0, tzinfo=UTC))) == []
 
 
+@pytest.mark.row("LOOP-06")
 def test_clock_set_back_by_a_year_does_not_silence_a_mirror():
     """What was due in a year is due as the schedule says."""
     diary = Diary([mirror("a", _NIGHTLY), mirror("b", _QUARTER)])
@@ -225,6 +228,7 @@ def test_run_dated_in_the_future_does_not_silence_a_mirror():
     assert diary.agenda.find_next_run("b") == START + timedelta(minutes=15)
 
 
+@pytest.mark.row("LOOP-06")
 def test_clock_set_ahead_runs_what_is_due_once():
     """Not once for each moment that it skipped."""
     diary = Diary([mirror("a", _NIGHTLY), mirror("b", _QUARTER)])
@@ -233,6 +237,7 @@ def test_clock_set_ahead_runs_what_is_due_once():
     assert [order.mirrors for order in diary.settle()] == [("a", "b")]
 
 
+@pytest.mark.row("LOOP-06")
 @pytest.mark.parametrize(("year", "month", "day"), [(2026, 3, 29), (2026, 10, 25)])
 @given(data=st.data())
 def test_no_moment_of_a_schedule_is_missed_or_doubled(year, month, day, data):
