@@ -151,8 +151,10 @@ class EventReceiver:
         now = int(self._clock.monotonic())
         self._shown = (now, self._shown[1] + 1 if self._shown[0] == now else 1)
         # A storm must not fill the log either; what came of it is in the log of its run.
-        log = self._log.info if self._shown[1] <= _SHOWN_EVENTS else self._log.debug
-        log("event.accepted", sender=name, **fields)
+        if self._shown[1] <= _SHOWN_EVENTS:
+            self._log.info("event.accepted", sender=name, **fields)
+        else:
+            self._log.debug("event.accepted", sender=name, **fields)
         return Reply(202, "accepted")
 
     def _ignore(self, name: str) -> Reply:
