@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from imgsync.errors import ConfigError
+from imgsync.errors import ConfigError, FileError
 from imgsync.serve.declarations.follower import Declarations, LoadDeclarations
 
 _INTERVAL_SECONDS = 3.0
-# Of one file or folder; all that shows that another one is there.
-_Facts = tuple[str, int, int, int, int]
+# Between two looks at files that change.
+_SETTLE_SECONDS = 1.0
+# A file that always changes, such as a log beside the declarations, must not hold them up.
+_SETTLE_LOOKS = 10
+# What is wrong may be mended elsewhere, such as in a certificate that a file names.
+_LOOKS_AT_ERRORS = 10
+# Of one file or folder; all that shows that another one is there, or that its rights changed.
+_Facts = tuple[str, int, int, int, int, int]
 
 
 class FolderFollower:
     """
     Reads the declarations again when a file of them changed.
 
-    A file counts as changed by its time, size or place on the disk, also if it is a link to another one, as of a Kubernetes ConfigMap. The files of
-    secrets that registries.yaml names count too.
+    A file counts as changed by its times, size or place on the disk, also if it is a link to another one, as of a Kubernetes ConfigMap. The files of
+    secrets that registries.yaml names count too. Files that are being written are read once they rest: half of a list of tags is a valid one, and
+    the other half would be pruned.
     """
 
     def __init__(self, paths: Sequence[str], load: LoadDeclarations, *, others: Iterable[str] = ()) -> None:
@@ -26,28 +33,58 @@ class FolderFollower:
         self._paths = tuple(paths)
         self._others = tuple(others)
         self._load = load
-        self._seen: tuple[_Facts, ...] | None = None
         self._named: tuple[str, ...] = ()
-        self._seen_named: tuple[_Facts, ...] = ()
+        self._seen: tuple[_Facts, ...] | None = None
+        self._unsettled: tuple[_Facts, ...] | None = None
+        self._looks = 0
+        self._errors: tuple[FileError, ...] = ()
         self.origin = ", ".join(self._paths)
         self.interval_seconds = _INTERVAL_SECONDS
 
     def poll(self, *, must_read: bool = False) -> Declarations | None:
         """Return the declarations, None if they did not change."""
-        # Before reading: what changes meanwhile is seen the next time.
-        facts = read_facts((*self._paths, *self._others))
-        named = read_facts(self._named)
-        if facts == self._seen and named == self._seen_named and not must_read:
+        facts = self._read_facts()
+        begins = self._seen is None
+        if not must_read and not begins and not self._is_time(facts):
             return None
-        self._seen, self._seen_named = facts, named
+        found = self._read()
+        # Files that changed meanwhile may not fit together.
+        if not begins and not must_read and self._looks < _SETTLE_LOOKS and self._read_facts() != facts:
+            self._await_rest(None)
+            return None
+        is_known = found.config is None and found.errors == self._errors and facts == self._seen
+        self._errors = found.errors
+        self._seen, self._unsettled, self._looks, self.interval_seconds = facts, None, 0, _INTERVAL_SECONDS
+        if found.config is not None and found.config.registries.files != self._named:
+            self._named = found.config.registries.files
+            self._seen = self._read_facts()
+        return None if is_known and not must_read else found
+
+    def _is_time(self, facts: tuple[_Facts, ...]) -> bool:
+        """Return whether to read files that have these *facts* now."""
+        self._looks += 1
+        if facts == self._seen:
+            self._unsettled, self.interval_seconds = None, _INTERVAL_SECONDS
+            if not self._errors:
+                self._looks = 0
+            return self._looks >= _LOOKS_AT_ERRORS
+        if facts == self._unsettled or self._looks >= _SETTLE_LOOKS:
+            return True
+        self._await_rest(facts)
+        return False
+
+    def _await_rest(self, facts: tuple[_Facts, ...] | None) -> None:
+        self._unsettled, self.interval_seconds = facts, _SETTLE_SECONDS
+
+    def _read(self) -> Declarations:
         try:
             config, locks = self._load(self._paths)
         except ConfigError as error:
             return Declarations(None, error.errors)
-        if config.registries.files != self._named:
-            self._named = config.registries.files
-            self._seen_named = read_facts(self._named)
         return Declarations(config, locks=locks)
+
+    def _read_facts(self) -> tuple[_Facts, ...]:
+        return read_facts((*self._paths, *self._others, *self._named))
 
     def close(self) -> None:
         """Do nothing: it holds nothing."""
@@ -74,5 +111,5 @@ def _read_facts(path: str) -> _Facts:
     try:
         found = Path(path).stat()
     except OSError:
-        return (path, 0, 0, 0, 0)
-    return (path, found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev)
+        return (path, 0, 0, 0, 0, 0)
+    return (path, found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
