@@ -124,6 +124,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
     def finalize_headers(self) -> None:
         """Add the last header fields."""
         super().finalize_headers()
+        if self.command == "HEAD":
+            # Not even the last chunk: a client, or a proxy, would take it for the next answer.
+            self.response_use_chunked = False
         if self.close_connection and all(name.lower() != b"connection" for name, _ in self.response_headers):
             self.response_headers.append((b"Connection", b"close"))
 

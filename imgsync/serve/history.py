@@ -153,4 +153,6 @@ def _read_document(path: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(data)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    if not isinstance(document, dict):
+        raise ValueError("it is not an object")  # noqa: TRY004 - the only error that callers know
     return document

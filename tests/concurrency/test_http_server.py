@@ -181,6 +181,18 @@ def test_unclear_requests_end_the_connection(request_, status, quick):
     assert found.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize("path", ["/", "/live", "/api/v1/status", "/api/v1/plan"])
+def test_an_answer_to_head_has_no_body(path, quick):
+    """Not even the end of one: a proxy would take it for the beginning of the next answer."""
+    with connect(quick) as client:
+        client.sendall(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\nHEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        answers = read_all(client)
+    first, second, rest = answers.split(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 200")
+    assert second.startswith(b"HTTP/1.1 200")
+    assert rest == b""
+
+
 @pytest.mark.row("SRV-02")
 def test_a_large_body_is_refused_before_it_is_sent(quick):
     """By its length, with 413; a program that asks first does not send it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 from typing import Any
 
-from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
@@ -25,6 +25,8 @@ from imgsync.system.dataclass import dataclass
 Handle = Callable[..., Response]
 # The next connection may reach another replica.
 _TRY_AGAIN = {"Retry-After": "1", "Connection": "close"}
+# Ours have a token and a name; to read one of 1 MiB takes a second, for anyone who can send it.
+_FORM_LIMIT_BYTES = 16 << 10
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -110,6 +112,8 @@ class WebApp:
                 self._access.check_host(request)
             if route.reader in {Reader.PERSON, Reader.PROGRAM}:
                 self._access.check_reading(request, by_program=route.reader is Reader.PROGRAM)
+            if route.method == "POST" and route.reader is Reader.BROWSER:
+                _check_form(request)
             if route.reader is Reader.PERSON:
                 session = self._access.find_session(request)
                 key = (request.full_path, self._parts.board.version, session.csrf if session is not None else "", self._parts.get_settings().token is None)
@@ -130,8 +134,7 @@ class WebApp:
         headers = _list_error_headers(status, error)
         if request.path.startswith("/api/"):
             return answer_json({"error": message}, status, headers=headers)
-        # What the host is must be certain before a page shows anything.
-        if status != 421 and "text/html" in request.headers.get("Accept", "") and not self._is_hidden(request):
+        if "text/html" in request.headers.get("Accept", "") and not self._is_hidden(request):
             response = self._pages.render(request, "error.html", status, code=status, name=error.name, message=message)
             for name, value in headers.items():
                 response.headers[name] = value
@@ -139,6 +142,12 @@ class WebApp:
         return answer_text(f"{message}\n", status, headers=headers)
 
     def _is_hidden(self, request: Request) -> bool:
+        """Return whether no page may be shown, not even of an error."""
+        try:
+            # A path that does not exist was not checked.
+            self._access.check_host(request)
+        except HTTPException:
+            return True
         return self._parts.get_settings().is_private and self._access.find_session(request) is None
 
 
@@ -172,6 +181,11 @@ def _list_event_routes(receive: ReceiveEvent) -> list[Route]:
         return answer_text(f"{reply.reason}\n", reply.status, headers=_TRY_AGAIN if reply.status == 503 else None)
 
     return [Route("/events/<name>", "POST", Reader.ANYONE, take), Route("/events/<name>/<secret>", "POST", Reader.ANYONE, take)]
+
+
+def _check_form(request: Request) -> None:
+    if (request.content_length or 0) > _FORM_LIMIT_BYTES:
+        raise RequestEntityTooLarge("the form is too large")
 
 
 def _show_static(request: Request, name: str) -> Response:

@@ -33,6 +33,22 @@ def test_other_hosts_get_nothing_on_loopback(host, site):
     assert site.asked() == []
 
 
+def test_other_hosts_get_no_page_of_an_error(site):
+    """A page of an error shows the run under way, and the form to log out."""
+    site = site()
+    site.log_in()
+    answer = site.get("/nothing", Host="evil.example")
+    assert answer.status_code == 404
+    assert "<" not in answer.text
+
+
+def test_large_forms_are_not_read(site):
+    """To take one apart costs more than to send it."""
+    began = time.process_time()
+    assert site().post("/login", {"token": "a=1&" * 200_000}).status_code == 413
+    assert time.process_time() - began < 0.5
+
+
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST", "page.example", "page.example:443", "PAGE.example."]
 )
