@@ -20,6 +20,7 @@ from imgsync.cli.session import OpenLog, Session, open_run
 from imgsync.concurrency.stop import Stop
 from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError
+from imgsync.logs.logger import Logger
 from imgsync.plan.build import build_plan
 from imgsync.plan.cost import count_requests
 from imgsync.plan.log_plan import log_plan
@@ -66,10 +67,11 @@ class ServeRunner:
         """
         assert declarations.config is not None  # noqa: S101 - what is in use is valid
         config = _select(declarations.config, order)
+        log = _AttentiveLog(self._opened.log)
         began_at = datetime.now(UTC)
         result: RunResult | None = None
         try:
-            with self._command.scope(cleanup=False), self._open(config, stop, read_only=not order.applies) as session:
+            with self._command.scope(cleanup=False), self._open(config, stop, log, read_only=not order.applies) as session:
                 result = self._carry_out(session, config, order, declarations, on_start)
                 result = replace(result, successes=dict(session.state.last_successes))
         except ImgsyncError as error:
@@ -77,7 +79,7 @@ class ServeRunner:
                 raise
             # The state could not be pushed; what was done is done.
             result = replace(result, error=error.message, hint=error.advice, exit_code=error.exit_code)
-        return replace(result, began_at=began_at)
+        return replace(result, began_at=began_at, problem=log.degraded)
 
     def read_successes(self, declarations: Declarations, stop: Stop) -> Mapping[str, str]:
         """
@@ -87,11 +89,11 @@ class ServeRunner:
             ImgsyncError: The state cannot be read.
         """
         assert declarations.config is not None  # noqa: S101 - what is in use is valid
-        with self._command.scope(cleanup=False), self._open(declarations.config, stop, read_only=True) as session:
+        with self._command.scope(cleanup=False), self._open(declarations.config, stop, self._opened.log, read_only=True) as session:
             return dict(session.state.last_successes)
 
-    def _open(self, config: Config, stop: Stop, *, read_only: bool) -> AbstractContextManager[Session]:
-        return open_run(config.registries, self._settings.common, self._opened, stop, read_only=read_only)
+    def _open(self, config: Config, stop: Stop, log: Logger, *, read_only: bool) -> AbstractContextManager[Session]:
+        return open_run(config.registries, self._settings.common, replace(self._opened, log=log), stop, read_only=read_only)
 
     def _carry_out(self, session: Session, config: Config, order: RunOrder, declarations: Declarations, on_start: Callable[[Counts], None]) -> RunResult:
         counts = _RunCounts(session)
@@ -111,6 +113,21 @@ class ServeRunner:
         exit_code = exit_code_of(report)
         log_end(session, report, exit_code=exit_code)
         return RunResult(order, moment, moment, plan=counts.plan, report=report, exit_code=exit_code)
+
+
+class _AttentiveLog:
+    """Passes lines on, and remembers why the state is degraded."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self.degraded = ""
+        self.debug, self.info, self.error = log.debug, log.info, log.error
+
+    def warning(self, event: str, **fields: object) -> object:
+        """Log something that needs attention."""
+        if event == "state.degraded":
+            self.degraded = str(fields.get("reason", ""))
+        return self._log.warning(event, **fields)
 
 
 class _RunCounts(Counts):

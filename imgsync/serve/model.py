@@ -69,6 +69,7 @@ class RunResult:
 
     `report` is None if nothing was applied. `plan` is None if there was none, and `error` and `hint` then say why. `exit_code` is what `plan` or
     `apply` would have ended with. `successes` are the last successes of all mirrors (RFC 3339), as the state has them after the run.
+    `problem` says what is wrong with the state, although the run went on.
     """
 
     order: RunOrder
@@ -80,3 +81,4 @@ class RunResult:
     hint: str = ""
     exit_code: int = 0
     successes: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""

@@ -27,6 +27,7 @@ def record_run(result: RunResult, *, board: LiveBoard, agenda: Agenda, history: 
     releases = {name: moment for name, one in found.items() if (moment := _show(board, one, result)) is not None}
     board.set_successes(parse_successes(result.successes))
     board.set_problem("run", result.error)
+    board.set_problem("state", result.problem)
     agenda.finish(order, result.ended_at, failed=[name for name, one in found.items() if one.has_failed], releases=releases)
     for name, one in found.items():
         if one.is_refused and not one.has_failed:

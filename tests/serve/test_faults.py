@@ -196,3 +196,17 @@ def test_listening_where_another_does_is_refused(mirrored):
     assert result.code == 3
     assert address in result.stderr
     assert not (mirrored.folder / "other").exists()
+
+
+@pytest.mark.row("LOOP-01")
+def test_state_that_cannot_be_written_is_shown(mirrored):
+    """The images are copied; the page says that nothing of it is remembered."""
+    folder = mirrored.folder / ".imgsync/state"
+    folder.mkdir(mode=0o700, parents=True)
+    # A folder where the database should be.
+    (folder / "cache.db").mkdir()
+    with Serving(mirrored.workplace) as serving:
+        assert serving.wait_for("run.ended")["exit_code"] == 0
+        assert serving.events("state.degraded")
+        eventually(lambda: any("state" in problem for problem in serving.get("/api/v1/status").json()["problems"]))
+    assert mirrored.served_tags("app") == ["1.0"]
