@@ -10,7 +10,7 @@ import pytest
 
 from docs.stage.pages import is_same, read_blocks
 from docs.stage.stage import ROOT, Output, Stage
-from docs.stage.write import draw_pictures, draw_report, pages_with_commands, write_page
+from docs.stage.write import draw_pictures, draw_report, draw_serve_page, pages_with_commands, write_page
 from tests.support.chart_tools import WITH_TOOLS, needs_tools
 from tests.support.forked import Forked
 
@@ -61,6 +61,12 @@ def test_every_block_of_text_is_printed_by_the_program():
 def test_pictures_show_what_the_program_prints(stage, tmp_path):
     """With its colours, at both widths."""
     for path, picture in draw_pictures(stage, tmp_path):
+        assert is_same(picture, (ROOT / path).read_text(encoding="utf-8")), f"{path}: python -m docs.stage.write"
+
+
+def test_pictures_of_the_status_page_show_what_is_served():
+    """The page of `imgsync serve`, at both widths."""
+    for path, picture in draw_serve_page():
         assert is_same(picture, (ROOT / path).read_text(encoding="utf-8")), f"{path}: python -m docs.stage.write"
 
 

@@ -6,7 +6,7 @@ import re
 from html import escape
 from html.parser import HTMLParser
 
-_EMPTY = {"br", "input", "wbr"}
+_EMPTY = {"br", "img", "input", "wbr"}
 # The parser writes all names in lower case, and SVG does not.
 _NAMES = {"viewbox": "viewBox", "preserveaspectratio": "preserveAspectRatio"}
 _SPACES = {"body": "http://www.w3.org/1999/xhtml", "svg": "http://www.w3.org/2000/svg"}

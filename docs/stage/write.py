@@ -18,12 +18,14 @@ from docs.stage.pages import is_same, read_blocks, run_page
 from docs.stage.picture import draw
 from docs.stage.report import make_report
 from docs.stage.scenes import prepare_picture, set_up
+from docs.stage.serve_page import make_serve_page
 from docs.stage.shell import Shell
 from docs.stage.stage import ROOT, Program, Stage, run_program
 
 PICTURES = {"docs/pictures/plan.svg": 80, "docs/pictures/plan-narrow.svg": 56}
 # Width and height of the part of the page, in pixels.
 REPORT_PICTURES = {"docs/pictures/report.svg": (900, 865), "docs/pictures/report-narrow.svg": (390, 1000)}
+SERVE_PICTURES = {"docs/pictures/serve.svg": (1080, 800), "docs/pictures/serve-narrow.svg": (390, 900)}
 
 
 def pages_with_commands() -> list[str]:
@@ -56,6 +58,13 @@ def draw_report(stage: Stage, folder: Path) -> Iterator[tuple[str, str]]:
         yield picture, draw_page(html, width=width, height=height)
 
 
+def draw_serve_page() -> Iterator[tuple[str, str]]:
+    """Yield the path of each picture of the page of `imgsync serve`, and its text."""
+    html = make_serve_page()
+    for picture, (width, height) in SERVE_PICTURES.items():
+        yield picture, draw_page(html, width=width, height=height)
+
+
 def main(pages: Sequence[str]) -> None:
     """Write those of *pages* that differ; without any, all pages and the pictures."""
     with tempfile.TemporaryDirectory() as temporary, Stage(Path(temporary)) as stage:
@@ -63,6 +72,7 @@ def main(pages: Sequence[str]) -> None:
         if not pages:
             _write_changed(draw_pictures(stage, next(folders)))
             _write_changed(draw_report(stage, next(folders)))
+            _write_changed(draw_serve_page())
         _write_changed((page, write_page(page, stage, next(folders))) for page in pages or pages_with_commands())
 
 
