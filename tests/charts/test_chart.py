@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import certifi
 import jsonschema
@@ -19,7 +20,7 @@ from tests.support import linters
 from tests.support.chart_tools import HELM, needs_tools
 from tests.support.rendered_chart import CHART, EXAMPLES, ChartError, render, show_notes
 from tests.support.run_imgsync import Workplace
-from tests.test_docs import check
+from tests.test_docs import FENCE, ROOT, check
 
 pytestmark = needs_tools
 
@@ -246,6 +247,14 @@ def test_packed_chart_renders_the_same(tmp_path):
     assert not [name for name in listing if "/ci/" in name]
 
 
+@pytest.mark.parametrize(("port", "backends"), [(0, {"/": "http", "/events": "http"}), (8081, {"/": "http", "/events": "events"})])
+def test_ingress_sends_events_to_their_port(port, backends):
+    """If they have one of their own."""
+    (rule,) = render("serve-two-replicas", f"serve.eventsPort={port}").find("Ingress")["spec"]["rules"]
+
+    assert {path["path"]: path["backend"]["service"]["port"]["name"] for path in rule["http"]["paths"]} == backends
+
+
 @pytest.mark.parametrize("url", ["https://git.example.com:8443/a.git", "ssh://git@git.example.com:22/a.git", "git@git.example.com:team/a.git"])
 def test_addresses_of_git_are_those_of_imgsync(url):
     """What it refuses, the schema refuses too."""
@@ -253,3 +262,28 @@ def test_addresses_of_git_are_those_of_imgsync(url):
     arguments = render("serve-two-replicas", f"mirrors.git.url={url}").container["args"]
 
     assert arguments[arguments.index("--git") + 1] == url
+
+
+def list_values_of_pages() -> list[Any]:
+    """Return the blocks of values in the pages, as parameters."""
+    known = set(yaml.safe_load((CHART / "values.yaml").read_text()))
+    pages = [ROOT / "docs" / "how-to" / f"{page}.md" for page in ("service", "alerts")]
+    blocks = [(page.stem, yaml.safe_load(text)) for page in pages for kind, text in FENCE.findall(page.read_text()) if kind == "yml"]
+    return [pytest.param(values, id=f"{page}-{number}") for number, (page, values) in enumerate(blocks) if set(values) <= known]
+
+
+def test_pages_have_values():
+    """The one of the installation, those of two replicas, those of monitoring."""
+    assert len(list_values_of_pages()) == 3
+
+
+@pytest.mark.parametrize("values", list_values_of_pages())
+def test_values_of_the_pages_are_accepted(values):
+    """As they stand there, besides what every release needs."""
+    # The example for a branch of git; its own values are replaced where the page has them.
+    rendered = render("serve-two-replicas", values=values)
+
+    assert rendered.container["args"][0] == "serve"
+    for document in rendered.documents:
+        if document["kind"] not in _OF_OPERATORS:
+            kubernetes_validate.validate(dict(document), "1.35", strict=True)
