@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from imgsync.serve.lease.alarm import EXIT_CODE
 from tests.support.fake_kubernetes import FakeKubernetes
 from tests.support.relay import Relay
 
@@ -139,10 +140,22 @@ class Scenario:
             self._start(name)
         elif kind == "pause":
             victim.send_signal(signal.SIGCONT)
+            self._start_if_ended(name, victim)
         else:
             if kind == "cut":
                 relay.cut()
             relay.speak()
+
+    def _start_if_ended(self, name: str, victim: subprocess.Popen[str]) -> None:
+        """Start a replica again that the system has ended, as Kubernetes does."""
+        try:
+            code = victim.wait(0.5)
+        except subprocess.TimeoutExpired:
+            return
+        self.verdict.done.append(f"{name} ended with {code}")
+        if code != EXIT_CODE:
+            self.verdict.wrong.append(f"{name} ended with {code}")
+        self._start(name)
 
     def _await_takeover(self, loser: str, began: float) -> None:
         ends = time.monotonic() + _PATIENCE_SECONDS

@@ -37,14 +37,28 @@ class LeaseKeeper:
     `on_change` is called when a term begins, and when it ends other than by `release`. It must return soon.
     """
 
-    def __init__(self, api: LeaseApi, *, identity: str, log: Logger, timing: LeaseTiming | None = None, clocks: ReadClocks = read_clocks) -> None:
-        """Do nothing until `start`."""
+    def __init__(
+        self,
+        api: LeaseApi,
+        *,
+        identity: str,
+        log: Logger,
+        timing: LeaseTiming | None = None,
+        clocks: ReadClocks = read_clocks,
+        set_alarm: Callable[[float], object] = lambda _: None,
+    ) -> None:
+        """
+        Do nothing until `start`.
+
+        *set_alarm* has the system end this process after seconds, 0 for never.
+        """
         self.on_change: Callable[[], None] = _ignore
         self._api = api
         self._identity = identity
         self._log = log
         self._timing = timing or LeaseTiming()
         self._clocks = clocks
+        self._set_alarm = set_alarm
         self._term: Term | None = None
         self._record: LeaseRecord | None = None
         self._seen_version: str | None = None
@@ -115,6 +129,7 @@ class LeaseKeeper:
         if self._term is not None:
             self._term.end("the lease was released")
             self._term = None
+            self._set_alarm(0)
         if was_held and self._ended.is_set():
             self._give_back()
         self._api.close()
@@ -215,6 +230,8 @@ class LeaseKeeper:
             self._term.renew(began)
         else:
             self._begin_term(began)
+        if self.is_held:
+            self._set_alarm(max(0.001, self._timing.alarm_seconds - began.longest_seconds))
 
     def _begin_term(self, began: Stopwatch) -> None:
         self.watch()
@@ -234,6 +251,8 @@ class LeaseKeeper:
         """Forget a term that is over, and say so once."""
         term, self._term = self._term, None
         self._since = self._seen_version = None
+        # Nothing is between its look and its write here: this runs in the same thread.
+        self._set_alarm(0)
         if term is not None:
             self._log.warning("lease.lost", lease=self._api.name, reason=term.ended_because)
             for stop in self._guarded:

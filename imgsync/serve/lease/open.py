@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from imgsync.logs.logger import Logger
 from imgsync.serve.lease.account import check_lease_name, find_service_account
+from imgsync.serve.lease.alarm import Alarm
 from imgsync.serve.lease.api import LeaseApi
 from imgsync.serve.lease.keeper import LeaseKeeper
 from imgsync.serve.lease.timing import LeaseTiming
@@ -29,7 +30,7 @@ def open_lease(name: str, *, environ: Mapping[str, str], log: Logger) -> LeaseKe
     account = find_service_account(environ, folder=folder) if folder else find_service_account(environ)
     timing = LeaseTiming(parse_integer(environ.get(_SECONDS_VARIABLE, "")) or LeaseTiming().duration_seconds)
     api = LeaseApi(account, check_lease_name(name), timeout_seconds=timing.request_seconds)
-    return LeaseKeeper(api, identity=_make_identity(environ), log=log, timing=timing)
+    return LeaseKeeper(api, identity=_make_identity(environ), log=log, timing=timing, set_alarm=Alarm().set)
 
 
 def _make_identity(environ: Mapping[str, str]) -> str:

@@ -10,8 +10,8 @@ class LeaseTiming:
     """
     The times of a lease.
 
-    Others take it over once it was unchanged for `duration_seconds`. A holder that could not renew it for two thirds of that writes no more; the last third is
-    for requests that are on their way.
+    Others take it over once it was unchanged for `duration_seconds`. A holder that could not renew it for two thirds of that writes no more, and one that
+    was paused meanwhile is ended after five sixths. The rest is for requests that are on their way.
     """
 
     duration_seconds: int = 30
@@ -20,6 +20,11 @@ class LeaseTiming:
     def work_seconds(self) -> float:
         """Return how long a holder may write after its last renewal."""
         return self.duration_seconds * 2 / 3
+
+    @property
+    def alarm_seconds(self) -> float:
+        """Return after which time the system ends a paused holder."""
+        return self.duration_seconds * 5 / 6
 
     @property
     def renewal_seconds(self) -> float:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +18,7 @@ import pytest
 from imgsync.concurrency.stop import Stop
 from imgsync.errors import StoppedError
 from imgsync.serve.lease.account import ServiceAccount
+from imgsync.serve.lease.alarm import EXIT_CODE
 from imgsync.serve.lease.api import LeaseApi
 from imgsync.serve.lease.keeper import LeaseKeeper
 from imgsync.serve.lease.timing import LeaseTiming
@@ -41,10 +47,13 @@ class Replica:
     log: Log = field(default_factory=Log)
     steady: float = 1000.0
     wall: float = 0.0
+    alarms: list[float] = field(default_factory=list)
 
     @cached_property
     def keeper(self) -> LeaseKeeper:
-        return LeaseKeeper(self.api, identity=self.name, log=self.log, timing=LeaseTiming(), clocks=lambda: (self.steady, self.wall))
+        return LeaseKeeper(
+            self.api, identity=self.name, log=self.log, timing=LeaseTiming(), clocks=lambda: (self.steady, self.wall), set_alarm=self.alarms.append
+        )
 
     @property
     def lost(self) -> list[object]:
@@ -349,6 +358,40 @@ def test_run_that_is_guarded_ends_with_the_term(replica, kubernetes):
         assert (stop.is_requested, stop.reason, stop.is_interrupted) == (True, "another replica holds the lease", False)
         with pytest.raises(StoppedError):
             stop.check_write()
+
+
+@pytest.mark.row("LEASE-01")
+def test_alarm_is_set_while_the_lease_is_held(replica, kubernetes):
+    """With each renewal, and not any longer once the process has noticed that its term is over."""
+    one = replica("a")
+    acquire(one)
+    one.passes(5)
+    one.keeper.step()
+    kubernetes.answer = lambda *_: (503, b"")
+    one.passes(20)
+
+    one.keeper.watch()
+
+    assert one.alarms == [25.0, 25.0, 0]
+
+
+@pytest.mark.row("LEASE-01")
+def test_paused_process_is_ended_before_it_goes_on():
+    """By the system: not one more system call of its own is made, whatever it was doing."""
+    script = "import os\nfrom imgsync.serve.lease.alarm import Alarm\nAlarm().set(0.5)\nwhile True:\n    os.write(1, b'x' * 64)\n"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert len(process.stdout.read(10_000)) == 10_000
+        process.send_signal(signal.SIGSTOP)
+        stopped = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        assert stopped.si_code == os.CLD_STOPPED
+        os.set_blocking(process.stdout.fileno(), False)
+        while process.stdout.read(1 << 16):
+            pass
+        time.sleep(0.6)
+        process.send_signal(signal.SIGCONT)
+
+        assert process.wait(30) == EXIT_CODE
+        assert not process.stdout.read(1 << 16)
 
 
 @pytest.mark.parametrize(
