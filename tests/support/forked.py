@@ -33,6 +33,12 @@ from tests.support.shaken import shake_program
 
 _FDS = 4
 _MESSAGE_LIMIT = 1 << 20
+# What runs import when they first need it: libraries, what checks a signature, and what a request and a name of a host need.
+_LIBRARIES = (
+    *("click", "email.utils", "h11", "httptools", "httpx", "jinja2", "prometheus_client", "re2", "tenacity"),
+    *("cryptography.hazmat.backends.openssl.backend", "cryptography.hazmat.primitives.serialization"),
+    *("_strptime", "encodings.ascii", "encodings.idna", "encodings.unicode_escape", "gevent.resolver.thread"),
+)
 _PROGRAM = "from tests.support.forked import serve; serve(0)"
 
 
@@ -173,7 +179,7 @@ def _import_all() -> None:
     for module in pkgutil.walk_packages(imgsync.__path__, "imgsync."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    for name in ("click", "email.utils", "h11", "httptools", "httpx", "jinja2", "prometheus_client", "re2", "tenacity"):
+    for name in _LIBRARIES:
         importlib.import_module(name)
 
 
