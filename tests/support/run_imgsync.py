@@ -57,7 +57,8 @@ class Workplace:
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of a run."""
-        kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START") if name in os.environ}
+        # TMPDIR is in memory, see `tests/conftest.py`.
+        kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START", "TMPDIR") if name in os.environ}
         own = {"HOME": str(self.folder / "home"), "DOCKER_CONFIG": str(self.folder / "docker"), "LANG": "C.UTF-8", "TZ": "UTC", "COLUMNS": "200"}
         return kept | own | dict(extra or {})
 
