@@ -161,6 +161,7 @@ class _Server:
             self._opened.log.info(
                 "serve.started",
                 origin=self._follower.origin,
+                page=f"http://{found.main}",
                 listen=str(found.main),
                 listen_events=str(found.events or found.main),
                 only_plan=self._options.only_plan,
