@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imgsync.concurrency.http_request import BODY_LIMIT_BYTES, Framing, RefusedRequestError, check_framing, check_request_line, read_body, read_head
 
@@ -135,3 +138,27 @@ def test_damaged_chunks_are_refused(data, status):
         read_body(io.BytesIO(data), Framing(None), lambda _: None)
 
     assert caught.value.status.startswith(status)
+
+
+_PIECES = st.lists(
+    st.sampled_from([b"\r\n", b"\n", b":", b" ", b"Host", b"a", b"Transfer-Encoding", b"chunked", b"0", b"3", b"\x00", b"\xff", b"5;x"]) | st.binary(max_size=8)
+)
+
+
+@pytest.mark.row("SRV-01")
+@given(_PIECES.map(b"".join))
+def test_any_bytes_are_read_or_refused(data):
+    """No other error, whatever is sent as a head or as chunks."""
+    for read in (read_head, lambda file: read_body(file, Framing(None), lambda _: None)):
+        with contextlib.suppress(RefusedRequestError):
+            read(io.BytesIO(data))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=200), max_size=20), st.binary(max_size=20))
+def test_chunks_give_the_body_that_was_sent(chunks, rest):
+    """And leave what follows."""
+    sent = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    file = io.BytesIO(sent + rest)
+
+    assert read_body(file, Framing(None), lambda _: None) == b"".join(chunks)
+    assert file.read() == rest

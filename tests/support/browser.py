@@ -99,6 +99,14 @@ class Browser:
         return message
 
 
+def find_chromium() -> str:
+    """Return the path of the browser."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        raise RuntimeError("the tests need chromium; run tests/install-tools.sh")
+    return program
+
+
 def _make_pipe() -> tuple[int, int]:
     """Return a pipe whose descriptors are not those of the browser."""
     low = os.pipe()
@@ -111,9 +119,7 @@ def _make_pipe() -> tuple[int, int]:
 @contextmanager
 def open_browser() -> Iterator[Browser]:
     """Run Chromium with an empty profile."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        raise RuntimeError("the tests need chromium; run tests/install-tools.sh")
+    program = find_chromium()
     read_here, write_there = _make_pipe()
     read_there, write_here = _make_pipe()
     # A process of the browser that is about to end may still write to the profile.

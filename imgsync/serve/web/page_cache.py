@@ -26,13 +26,15 @@ class PageCache:
 
     def find_or_make(self, key: Hashable, make: Callable[[], Response]) -> Response:
         """Return the page of *key*, made again if too old."""
-        now = self._clock.monotonic()
-        made_at, page = self._pages.get(key, (0.0, None))
-        if page is not None and now - made_at < _KEPT_SECONDS:
-            return page
-        self._pages.pop(key, None)
-        page = make()
-        while len(self._pages) >= _MOST:
+        begin = self._clock.monotonic() - _KEPT_SECONDS
+        # The oldest is the first.
+        while self._pages and (len(self._pages) >= _MOST or next(iter(self._pages.values()))[0] <= begin):
             del self._pages[next(iter(self._pages))]
-        self._pages[key] = (now, page)
+        found = self._pages.get(key)
+        if found is not None:
+            return found[1]
+        page = make()
+        # Making it may let others run, and make the same page.
+        self._pages.pop(key, None)
+        self._pages[key] = (self._clock.monotonic(), page)
         return page

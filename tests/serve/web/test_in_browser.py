@@ -9,9 +9,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.support.axe import find_page_violations
 from tests.support.board import busy_board, hostile_board
+from tests.support.browser import DESK, PHONE, find_chromium
 from tests.support.web_server import TOKEN, WebServer, web_server
 
-DESK, PHONE = 1280, 390
 RUN = busy_board().runs[1].id
 PATHS = ["/", "/?state=failing", "/mirrors/postgres", "/mirrors/kubernetes?page=2", "/runs", f"/runs/{RUN}", "/plan", "/login", "/nope"]
 
@@ -19,7 +19,7 @@ PATHS = ["/", "/?state=failing", "/mirrors/postgres", "/mirrors/kubernetes?page=
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"])
+        found = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield found
         found.close()
 
