@@ -150,9 +150,11 @@ class Agenda:
         *releases* says when the first held tag of a mirror is released.
         """
         unsuccessful = set(failed)
+        # The same for all, so that what failed together is retried together.
+        spread = 1 + _PAUSE_JITTER * (2 * self._chance.random() - 1)
         for name in order.mirrors:
             if (entry := self._entries.get(name)) is not None:
-                self._settle(entry, order, now, has_failed=name in unsuccessful, release_at=releases.get(name))
+                self._settle(entry, order, now, spread if name in unsuccessful else None, release_at=releases.get(name))
 
     def count_failure(self, name: str) -> None:
         """Count a failed run of *name* that is not retried."""
@@ -241,11 +243,12 @@ class Agenda:
                 entry.served_until = now
                 entry.due_at = find_next(entry.schedule, now, jitter=self._chance)
 
-    def _settle(self, entry: _Entry, order: RunOrder, now: datetime, *, has_failed: bool, release_at: datetime | None) -> None:
+    def _settle(self, entry: _Entry, order: RunOrder, now: datetime, spread: float | None, *, release_at: datetime | None) -> None:
+        """Settle one mirror; *spread* is None if it succeeded."""
         is_part = any(pattern.is_part and pattern.mirror == entry.mirror.name for pattern in order.only)
-        if has_failed:
+        if spread is not None:
             entry.failures += 1
-            entry.retry_at = now + self._choose_pause(entry)
+            entry.retry_at = now + _choose_pause(entry) * spread
             entry.retry_applies = order.applies or self._only_plans
         elif not is_part and (order.applies or self._only_plans):
             entry.failures, entry.retry_at, entry.retry_applies = 0, None, True
@@ -255,7 +258,7 @@ class Agenda:
         if not is_part:
             entry.release_at = None if entry.schedule.cron else release_at
 
-    def _choose_pause(self, entry: _Entry) -> timedelta:
-        longest = _LONGEST_PAUSE if entry.schedule.cron else min(_LONGEST_PAUSE, timedelta(seconds=entry.schedule.every_seconds))
-        pause = min(longest, _FIRST_PAUSE * (1 << min(entry.failures - 1, _DOUBLINGS)))
-        return pause * (1 + _PAUSE_JITTER * (2 * self._chance.random() - 1))
+
+def _choose_pause(entry: _Entry) -> timedelta:
+    longest = _LONGEST_PAUSE if entry.schedule.cron else min(_LONGEST_PAUSE, timedelta(seconds=entry.schedule.every_seconds))
+    return min(longest, _FIRST_PAUSE * (1 << min(entry.failures - 1, _DOUBLINGS)))

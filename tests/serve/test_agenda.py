@@ -149,6 +149,15 @@ def test_only_the_failed_mirrors_are_taken_up_again():
     assert (order.trigger, order.mirrors) == (Trigger.RETRY, ("b",))
 
 
+def test_what_failed_together_is_taken_up_together():
+    """As when the state was locked: one run, not one for each mirror."""
+    names = [f"m{number}" for number in range(50)]
+    diary = Diary([mirror(name) for name in names])
+    diary.finish(diary.take(), failed=names)
+    [(_, order)] = diary.run_until(START + timedelta(minutes=2))
+    assert (order.trigger, len(order.mirrors)) == (Trigger.RETRY, 50)
+
+
 def test_failed_plan_of_a_cron_mirror_is_only_planned_again():
     """Its images may not move before its moment."""
     diary = Diary([mirror("a", _NIGHTLY)])
