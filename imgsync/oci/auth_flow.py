@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from imgsync.errors import LimitReachedError, RateLimitedError, RegistryError, TokenRefusedError
+from imgsync.errors import LimitReachedError, RateLimitedError, RegistryError, TokenRefusedError, UnreachableError
 from imgsync.oci.auth.authenticator import Authenticator, TokenResponse
 from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.client_pool import ClientPool
@@ -19,7 +20,7 @@ from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import MAX_WAIT_SECONDS, RetryPolicy
 from imgsync.oci.messages import DEFAULT_LIMIT_BYTES, RegistryRequest
 from imgsync.oci.responses import HTTP_ERRORS, drain, read_body, read_headers, translate_error
-from imgsync.oci.sender import USER_AGENT, Sender
+from imgsync.oci.sender import USER_AGENT, Sender, check_silence
 
 _TOKEN_SECONDS = 30.0
 _EXPECTATION_FAILED = 417
@@ -101,10 +102,13 @@ class AuthFlow:
             origin, host, target = parse_url(url)
             sent = tuple({**own, **headers}.items())
             limit = self._token_limits.setdefault(host, RateLimit(host, None))
+            check_silence(limit.silence, operation)
             _wait_for(limit, operation, retry_policy)
             request = Request("POST" if form else "GET", origin, host, target, sent, form, timeout_seconds=_TOKEN_SECONDS, check=retry_policy.check_in_flight)
+            began = time.monotonic()
             # On another client than the waiting request, so that tokens of several repositories are fetched in parallel.
             with self._pool.borrow() as client, contextlib.closing(client.send(request)) as response:
+                limit.silence.note_answer(response.status_code)
                 body = read_body(response, DEFAULT_LIMIT_BYTES, operation=operation)
                 if response.status_code >= 500 or response.status_code == 429:
                     error = make_status_error(operation, response.status_code, headers=read_headers(response), body=self.authenticator.redact(body))
@@ -113,7 +117,10 @@ class AuthFlow:
                     raise error
                 return TokenResponse(response.status_code, body)
         except HTTP_ERRORS as error:
-            raise translate_error(operation, error) from error
+            found = translate_error(operation, error)
+            if isinstance(found, UnreachableError):
+                limit.silence.note_failure(began)
+            raise found from error
 
 
 def _wait_for(limit: RateLimit, operation: Operation, retry_policy: RetryPolicy) -> None:

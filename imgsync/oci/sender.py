@@ -10,16 +10,18 @@ import time
 from collections import Counter
 
 import imgsync
-from imgsync.errors import UnexpectedResponseError
+from imgsync.errors import UnexpectedResponseError, UnreachableError
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.client_pool import CONNECT_SECONDS
 from imgsync.oci.endpoint import Endpoint
+from imgsync.oci.errors import Operation
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.client import HttpClient
 from imgsync.oci.http.request import Request
 from imgsync.oci.http.url import Origin, is_sendable, parse_url
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy
+from imgsync.oci.limits.silence import Silence
 from imgsync.oci.messages import RegistryRequest
 from imgsync.oci.redirects import check_redirect
 from imgsync.oci.responses import HTTP_ERRORS, drain, read_headers, translate_error
@@ -78,6 +80,8 @@ class Sender:
 
     def send_once(self, client: HttpClient, request: RegistryRequest, url: str, authorization: str | None, *, retry_policy: RetryPolicy) -> httpx.Response:
         """Send *request* to *url* and return any response."""
+        silence = self._rate_limit.silence
+        check_silence(silence, request.operation)
         self._rate_limit.wait(retry_policy.pause)
         http_request = self._build(request, url, authorization, retry_policy=retry_policy)
         quota = self._pull_limit.quota
@@ -88,8 +92,13 @@ class Sender:
             found = translate_error(request.operation, error)
             if self.endpoint.plain_http and not self._has_answered:
                 found.hint = found.hint or _TLS_HINT
+            # Another host, such as a store of blobs, says nothing about the registry.
+            if isinstance(found, UnreachableError) and self.is_own(url):
+                silence.note_failure(started)
             raise found from error
         self._has_answered = True
+        if self.is_own(url):
+            silence.note_answer(response.status_code)
         if request.body is None:
             self._capabilities.learn_round_trip(time.monotonic() - started)
         if "/manifests/" in url and response.status_code != 401:
@@ -133,3 +142,16 @@ class Sender:
             if target.startswith("/") and "#" not in target and is_sendable(target):
                 return self.origin, self._host, self._path + target
         return parse_url(url)
+
+
+def check_silence(silence: Silence, operation: Operation) -> None:
+    """
+    Return if a server may be asked.
+
+    Raises:
+        UnreachableError: It has served nothing for long; repeating the request does not help.
+    """
+    if reason := silence.explain():
+        error = operation.make_error(UnreachableError, reason)
+        error.retries_exhausted = True
+        raise error

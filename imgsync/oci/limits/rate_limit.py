@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from imgsync.errors import LimitReachedError
 from imgsync.oci.limits.pull_limit import PullLimit
 from imgsync.oci.limits.retry import MAX_WAIT_SECONDS
+from imgsync.oci.limits.silence import Silence
 from imgsync.text.units import format_timestamp
 
 _YEAR_SECONDS = 365 * 86400.0
@@ -26,6 +27,7 @@ class RateLimit:
     def __init__(self, registry: str, rate: tuple[int, float] | None) -> None:
         """Allow *rate*, (requests, seconds), to *registry*; None means no limit."""
         self.pull_limit = PullLimit(registry)
+        self.silence = Silence(registry)
         self._registry = registry
         self._rate = rate
         self._sent: deque[float] = deque(maxlen=rate[0] if rate else 0)
