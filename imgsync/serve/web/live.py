@@ -17,8 +17,10 @@ from imgsync.serve.web.parts import WebParts
 from imgsync.text.sanitize import sanitize_short
 
 STREAMS_LIMIT = 64
+_KIND = "text/event-stream; charset=utf-8"
 _LOOK_SECONDS = 1.0
-_HEARTBEAT_SECONDS = 15.0
+# A page that was left is noticed by the second one.
+_HEARTBEAT_SECONDS = 4.0
 # A browser connects again by itself; a login may have ended meanwhile.
 _LONGEST_SECONDS = 1800.0
 
@@ -42,17 +44,19 @@ class LiveStreams:
         """End every stream."""
         self._closing.set()
 
-    def stream(self, _: Request) -> Response:
+    def stream(self, request: Request) -> Response:
         """
         Return a stream of events.
 
         Raises:
             ServiceUnavailable: There are too many.
         """
+        if request.method == "HEAD":
+            return answer_stream((), kind=_KIND)
         if self._open >= STREAMS_LIMIT or self._closing.is_set():
             raise ServiceUnavailable("too many pages are open")
         self._open += 1
-        response = answer_stream(self._iter_events(), kind="text/event-stream; charset=utf-8")
+        response = answer_stream(self._iter_events(), kind=_KIND)
         response.call_on_close(self._leave)
         return response
 
