@@ -104,6 +104,7 @@ class Scenario:
         ends = time.monotonic() + _PATIENCE_SECONDS
         while self._relays[name].accepted == self._before[name]:
             assert time.monotonic() < ends, f"the replica {name} does not start"
+            self._revive()
             time.sleep(0.01)
 
     def _await_writer(self) -> str:
@@ -114,6 +115,7 @@ class Scenario:
             writes = self._list_writes()
             if len(writes) > before:
                 return writes[-1].replica
+            self._revive()
             time.sleep(0.01)
         raise AssertionError(f"seed {self.verdict.seed}: no replica writes; after {self.verdict.done}")
 
@@ -140,31 +142,29 @@ class Scenario:
             self._start(name)
         elif kind == "pause":
             victim.send_signal(signal.SIGCONT)
-            self._start_if_ended(name, victim)
         else:
             if kind == "cut":
                 relay.cut()
             relay.speak()
 
-    def _start_if_ended(self, name: str, victim: subprocess.Popen[str]) -> None:
-        """Start a replica again that the system has ended, as Kubernetes does."""
-        try:
-            code = victim.wait(0.5)
-        except subprocess.TimeoutExpired:
-            return
-        self.verdict.done.append(f"{name} ended with {code}")
-        if code != EXIT_CODE:
-            self.verdict.wrong.append(f"{name} ended with {code}")
-        self._start(name)
+    def _revive(self) -> bool:
+        """Start replicas again that the system has ended, as Kubernetes does; return whether there was one."""
+        ended = [name for name, one in self._running.items() if one.poll() == EXIT_CODE]
+        for name in ended:
+            self.verdict.done.append(f"{name} was ended")
+            self._start(name)
+        return bool(ended)
 
     def _await_takeover(self, loser: str, began: float) -> None:
         ends = time.monotonic() + _PATIENCE_SECONDS
-        other = self._other(loser)
+        other, was_there = self._other(loser), True
         while time.monotonic() < ends:
+            was_there = not self._revive() and was_there
             history = self._kubernetes.history[f"{self.namespace}/imgsync"]
             taken = next((one.at for one in list(history) if one.at > began and one.holder.startswith(f"{other}_")), None)
             if taken is not None:
-                self.verdict.takeovers.append(taken - began)
+                if was_there:
+                    self.verdict.takeovers.append(taken - began)
                 return
             time.sleep(0.01)
         self.verdict.wrong.append(f"{other} did not take over")
