@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import socket
 import ssl
 import subprocess
 import threading
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import trustme
+
+from tests.support.listener import Listener
 
 
 @dataclass(slots=True)
@@ -116,3 +119,21 @@ def _make_handler(server: GitServer) -> type[BaseHTTPRequestHandler]:
             """Say nothing."""
 
     return Handler
+
+
+class Silent(Listener):
+    """Accepts connections, and says the beginning of something."""
+
+    def __init__(self, said: bytes = b"") -> None:
+        super().__init__()
+        self._said = said
+        self.taken = False
+        self.ends = threading.Event()
+
+    def _serve(self, sock: socket.socket) -> None:
+        self.taken = True
+        with sock:
+            if self._said:
+                sock.recv(1 << 16)
+                sock.sendall(self._said)
+            self.ends.wait(60)

@@ -14,6 +14,7 @@ import re
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ _SSH_OPTIONS = (
 # What a line of git's begins with that says what is wrong.
 _TELLING = ("fatal: ", "error: ", "remote: ", "ERROR: ")
 _SHOWN_LINES = 3
+_END_SECONDS, _POLL_SECONDS = 1.0, 0.02
 _HINTS = {
     "could not read username|authentication failed|permission denied|access denied": "set a login that may read it under `serve.git` of registries.yaml",
     "host key verification failed": "put the server's keys into serve.git.ssh.known_hosts, after you have checked them",
@@ -102,6 +104,7 @@ class GitCommand:
         self._access = access
         self._limits = limits
         self._is_closed = False
+        self._running = 0
         self._environment = {
             **OFFLINE,
             **{name: environ[name] for name in _PASSED_ON if name in environ},
@@ -118,8 +121,11 @@ class GitCommand:
         }
 
     def close(self) -> None:
-        """End the git that runs, if any."""
+        """End the git that runs, and wait for its end."""
         self._is_closed = True
+        ends = time.monotonic() + _END_SECONDS
+        while self._running and time.monotonic() < ends:
+            time.sleep(_POLL_SECONDS)
 
     def read(self, *arguments: str, stdin: IO[bytes] | None = None, output_bytes: int | None = None) -> bytes:
         """
@@ -159,10 +165,13 @@ class GitCommand:
             return self._run((*options, *arguments), surroundings, limits)
 
     def _run(self, arguments: tuple[str, ...], surroundings: Surroundings, limits: ProgramLimits) -> bytes:
+        self._running += 1
         try:
             return run_program(self._git, [*SETTINGS, *arguments], replace(surroundings, check=self._raise_if_closed), limits=limits)
         except ProgramError as error:
             raise GitError(self._explain(error), hint=_find_hint(error, self._url)) from error
+        finally:
+            self._running -= 1
 
     def _raise_if_closed(self) -> None:
         if self._is_closed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -16,8 +15,7 @@ from imgsync.config.git_settings import GitSettings
 from imgsync.config.secrets import Secret
 from imgsync.errors import ImgsyncError
 from imgsync.serve.declarations.git_command import GitError, GitLimits
-from tests.support.git_server import GitServer
-from tests.support.listener import Listener
+from tests.support.git_server import GitServer, Silent
 from tests.support.workflow_scripts import program
 
 _LOGIN = "oauth2:token-of-the-repository"
@@ -110,22 +108,6 @@ def test_login_with_a_line_break_is_refused(follow, ca):
     """It would be more than one answer to git."""
     with pytest.raises(ImgsyncError, match="has a line break"):
         follow("https://127.0.0.1:9/x", settings=GitSettings("a", Secret("b\nhost=evil"), ca=ca)).poll()
-
-
-class Silent(Listener):
-    """Accepts connections, and says the beginning of something."""
-
-    def __init__(self, said: bytes = b"") -> None:
-        super().__init__()
-        self._said = said
-        self.ends = threading.Event()
-
-    def _serve(self, sock: socket.socket) -> None:
-        with sock:
-            if self._said:
-                sock.recv(1 << 16)
-                sock.sendall(self._said)
-            self.ends.wait(60)
 
 
 @pytest.mark.row("GITS-02")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.events import SECRET
 from tests.support.git_repository import GitRepository
+from tests.support.git_server import GitServer, Silent
 from tests.support.images import image
 from tests.support.serving import Serving
 
@@ -112,6 +113,40 @@ def test_push_to_git_is_followed_at_once(lab, repository):
         serving.send(signal.SIGHUP)
 
         serving.wait_for("declarations.loaded", revision=second)
+
+
+@pytest.mark.row("GITS-05")
+def test_private_repository_is_followed_by_a_token(lab, repository, authority, tmp_path):
+    """Of which nothing shows, also when it is refused."""
+    token = "token-of-the-private-repository"
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    login = {"credentials": {"username": "oauth2", "password": {"file": str(tmp_path / "token")}}, "ca": str(tmp_path / "ca.pem")}
+    (tmp_path / "token").write_text(token)
+    (lab.folder / "registries.yaml").write_text((lab.folder / "registries.yaml").read_text() + f"serve: {{git: {json.dumps(login)}}}\n")
+    with (
+        GitServer(tmp_path, authority, login=f"oauth2:{token}") as server,
+        Serving(lab.workplace, "--git", f"https://{server.host}/repository/.git", "--git-interval", "1s") as serving,
+    ):
+        serving.wait_for("run.ended", trigger="start")
+        server.login = "oauth2:another"
+        unreachable = serving.wait_for("declarations.unreachable")
+        page = serving.get("/").text
+
+    assert "Authentication failed" in unreachable["reason"]
+    assert token not in serving.said() + page
+
+
+@pytest.mark.row("GITS-02")
+def test_pages_are_served_while_git_hangs(lab, repository):
+    """And the process ends without waiting for it."""
+    with Silent() as silent:
+        with Serving(lab.workplace, "--git", f"https://{silent.host}/x") as serving:
+            assert serving.wait_until(lambda: silent.taken, what="a connection of git")
+            began = time.monotonic()
+            assert serving.get("/").status_code == 200
+            assert serving.get("/readyz").status_code == 503
+            assert time.monotonic() - began < 10
+        silent.ends.set()
 
 
 def test_address_that_makes_no_sense_is_refused_at_once(lab):
