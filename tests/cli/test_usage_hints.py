@@ -38,7 +38,7 @@ from imgsync.cli import run
         ("state list --output", "requires an argument", "`imgsync state list --help` lists its options"),
         ("copy --force", "unknown option --force", "`imgsync copy --help` lists its options"),
         ("plan --dry-run", "unknown option --dry-run", "`plan` never changes anything; --dry-run is an option of `apply`"),
-        ("plan --grace", "unknown option --grace", "--grace is an option of `apply`, `worker` and `copy`"),
+        ("plan --grace", "unknown option --grace", "--grace is an option of `apply`, `serve`, `worker` and `copy`"),
     ],
 )
 def test_hint_names_what_was_meant(line, message, hint, capsys):
