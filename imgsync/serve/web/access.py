@@ -11,7 +11,7 @@ from werkzeug.wrappers import Request, Response
 from imgsync.concurrency.listen_address import is_address, is_loopback_name
 from imgsync.config.secrets import Secret
 from imgsync.serve.web.parts import WebParts
-from imgsync.serve.web.sessions import SESSION_SECONDS, Attempts, Session, Sessions, is_token
+from imgsync.serve.web.sessions import SESSION_SECONDS, Session, Sessions, WrongTokens, is_token
 
 _COOKIE = "imgsync_session"
 _DEFAULT_PORT = re.compile(r":(?:80|443)$")
@@ -39,7 +39,7 @@ class Access:
         """Begin without sessions."""
         self._parts = parts
         self._sessions = Sessions(parts.clock)
-        self._attempts = Attempts(parts.clock)
+        self._wrong_tokens = WrongTokens(parts.clock)
 
     def check_host(self, request: Request) -> None:
         """
@@ -88,7 +88,7 @@ class Access:
         given = request.headers.get("Authorization", "")
         if not given[: len(_BEARER)].lower() == _BEARER:
             raise Unauthorized("send the token of registries.yaml as `Authorization: Bearer TOKEN`")
-        self._compare(request, given[len(_BEARER) :].strip())
+        self._compare(given[len(_BEARER) :].strip())
 
     def check_action(self, request: Request) -> Session:
         """
@@ -132,7 +132,7 @@ class Access:
             Unauthorized: The token is wrong.
             TooManyRequests: Too many wrong tokens came.
         """
-        token = self._compare(request, request.form.get("token", "").strip())
+        token = self._compare(request.form.get("token", "").strip())
         self._sessions.end(request.cookies.get(_COOKIE, ""))
         secure = _find_scheme(request) == "https"
         response.set_cookie(_COOKIE, self._sessions.begin(token), max_age=SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="Strict")
@@ -142,16 +142,13 @@ class Access:
         self._sessions.end(request.cookies.get(_COOKIE, ""))
         response.delete_cookie(_COOKIE, path="/")
 
-    def _compare(self, request: Request, given: str) -> Secret:
-        address = request.remote_addr or ""
-        if not self._attempts.is_allowed(address):
-            raise TooManyRequests("too many wrong tokens; try again in a minute")
+    def _compare(self, given: str) -> Secret:
         token = self._parts.get_settings().token
-        if token is None or not is_token(given, token):
-            self._attempts.add_failure(address)
-            raise Unauthorized("the token is wrong")
-        self._attempts.add_success(address)
-        return token
+        if token is not None and is_token(given, token):
+            return token
+        if self._wrong_tokens.add():
+            raise TooManyRequests("too many wrong tokens; check the token in registries.yaml")
+        raise Unauthorized("the token is wrong")
 
 
 def _find_scheme(request: Request) -> str:

@@ -14,9 +14,7 @@ from imgsync.system.dataclass import dataclass
 SESSION_SECONDS = 12 * 3600
 _MAX_SESSIONS = 100
 _WINDOW_SECONDS = 60.0
-_MAX_FAILURES = 100
-_MAX_FAILURES_OF_ADDRESS = 10
-_MAX_KNOWN = 256
+_MAX_WRONG = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +61,25 @@ class Sessions:
         self._sessions.pop(name, None)
 
 
-class Attempts:
+class WrongTokens:
     """
-    Limits how often a wrong token can be given.
+    Counts the wrong tokens of the last minute.
 
-    Ten times a minute from one address, a hundred times from all. The second does not hold for an address that gave the right one before.
+    The right token is accepted in any case: behind a proxy all clients have one address, so one that guesses would lock out the others. 32 characters
+    cannot be guessed.
     """
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with no failures."""
+        """Begin with none."""
         self._clock = clock
-        self._failures: deque[tuple[float, str]] = deque()
-        self._known: dict[str, None] = {}
+        self._moments: deque[float] = deque(maxlen=_MAX_WRONG)
 
-    def is_allowed(self, address: str) -> bool:
-        """Return whether *address* may try now."""
-        begin = self._clock.monotonic() - _WINDOW_SECONDS
-        while self._failures and self._failures[0][0] < begin:
-            self._failures.popleft()
-        if len(self._failures) >= _MAX_FAILURES and address not in self._known:
-            return False
-        return sum(one == address for _, one in self._failures) < _MAX_FAILURES_OF_ADDRESS
-
-    def add_failure(self, address: str) -> None:
-        """Count a wrong token from *address*."""
-        self._failures.append((self._clock.monotonic(), address))
-
-    def add_success(self, address: str) -> None:
-        """Remember that *address* has the token."""
-        self._known.pop(address, None)
-        self._known[address] = None
-        if len(self._known) > _MAX_KNOWN:
-            del self._known[next(iter(self._known))]
+    def add(self) -> bool:
+        """Count one; return whether too many came."""
+        now = self._clock.monotonic()
+        is_many = len(self._moments) == _MAX_WRONG and self._moments[0] > now - _WINDOW_SECONDS
+        self._moments.append(now)
+        return is_many
 
 
 def is_token(given: str, token: Secret) -> bool:

@@ -202,33 +202,18 @@ def test_a_session_id_that_was_given_is_never_taken_over(site):
 
 
 @pytest.mark.row("SRV-05")
-def test_wrong_tokens_are_limited(site):
-    """Ten a minute from one address; a right one is then refused too, for a minute."""
+def test_wrong_tokens_lock_out_no_one(site):
+    """Past twenty in a minute they are answered 429. Behind a proxy all clients have one address, so the right token counts still."""
     clock = FixedClock()
     site = site(clock=clock)
-    answers = [site.post("/login", {"token": f"guess-{number}"}) for number in range(12)]
+    answers = [site.post("/login", {"token": f"guess-{number}"}) for number in range(22)]
 
-    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+    assert [answer.status_code for answer in answers] == [401] * 20 + [429] * 2
     assert "The token is wrong." in answers[0].text
-    assert site.post("/login", {"token": TOKEN}).status_code == 429
-    assert site.client.post("/api/v1/reconcile", headers={**BEARER, "Host": "localhost"}).status_code == 429
-    clock.pass_time(61)
     assert site.post("/login", {"token": TOKEN}).status_code == 303
-
-
-@pytest.mark.row("SRV-05")
-def test_wrong_tokens_from_many_addresses_are_limited_too(site):
-    """A hundred a minute; an address that had the right one before is not locked out."""
-    site = site()
-
-    def reconcile(token: str, address: str) -> int:
-        headers = {"Authorization": f"Bearer {token}", "Host": "localhost"}
-        return site.client.post("/api/v1/reconcile", headers=headers, environ_base={"REMOTE_ADDR": address}).status_code
-
-    assert reconcile(TOKEN, "10.9.9.9") == 202
-    assert [reconcile("wrong", f"10.0.0.{number}") for number in range(100)] == [401] * 100
-    assert reconcile("wrong", "10.0.1.1") == 429
-    assert reconcile(TOKEN, "10.9.9.9") == 202
+    assert site.client.post("/api/v1/reconcile", headers={**BEARER, "Host": "localhost"}).status_code == 202
+    clock.pass_time(61)
+    assert site.post("/login", {"token": "guess"}).status_code == 401
 
 
 @pytest.mark.row("SRV-05")
