@@ -61,7 +61,7 @@ class WebApp:
         self._parts = parts
         self._access = Access(parts)
         self._pages = Pages(parts, self._access)
-        self._live = LiveStreams(parts)
+        self._live = LiveStreams(parts, self._access)
         self._cache = PageCache(parts.clock)
         self._routes = {f"{route.method} {route.path}": route for route in self._list_routes()}
         self._map = Map([Rule(route.path, endpoint=name, methods=[route.method]) for name, route in self._routes.items()], strict_slashes=False)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from werkzeug.wrappers import Request, Response
 
 from imgsync.concurrency.greenlets import Event
+from imgsync.serve.web.access import Access
 from imgsync.serve.web.answers import answer_stream
 from imgsync.serve.web.overview import describe_progress
 from imgsync.serve.web.parts import WebParts
@@ -28,9 +29,10 @@ _LONGEST_SECONDS = 1800.0
 class LiveStreams:
     """Sends to at most `STREAMS_LIMIT` pages how far things are."""
 
-    def __init__(self, parts: WebParts) -> None:
+    def __init__(self, parts: WebParts, access: Access) -> None:
         """Begin without streams."""
         self._parts = parts
+        self._access = access
         self._closing = Event()
         self._open = 0
         self._made = ("", -1.0)
@@ -56,18 +58,18 @@ class LiveStreams:
         if self._open >= STREAMS_LIMIT or self._closing.is_set():
             raise ServiceUnavailable("too many pages are open")
         self._open += 1
-        response = answer_stream(self._iter_events(), kind=_KIND)
+        response = answer_stream(self._iter_events(request), kind=_KIND)
         response.call_on_close(self._leave)
         return response
 
     def _leave(self) -> None:
         self._open -= 1
 
-    def _iter_events(self) -> Iterator[str]:
+    def _iter_events(self, request: Request) -> Iterator[str]:
         now = self._parts.clock.monotonic
         ends, sent_at, sent = now() + _LONGEST_SECONDS, now(), self._describe()
         yield f"retry: 3000\ndata: {sent}\n\n"
-        while not self._closing.wait(_LOOK_SECONDS) and now() < ends:
+        while not self._closing.wait(_LOOK_SECONDS) and now() < ends and self._may_read(request):
             current = self._describe()
             if current != sent:
                 sent, sent_at = current, now()
@@ -75,6 +77,14 @@ class LiveStreams:
             elif now() - sent_at > _HEARTBEAT_SECONDS:
                 sent_at = now()
                 yield ": still here\n\n"
+
+    def _may_read(self, request: Request) -> bool:
+        """Return whether its login still counts."""
+        try:
+            self._access.check_reading(request, by_program=True)
+        except HTTPException:
+            return False
+        return True
 
     def _describe(self) -> str:
         """Return the state in JSON, made once for all streams."""

@@ -7,7 +7,10 @@ import time
 import pytest
 
 from imgsync.config.secrets import Secret
+from imgsync.config.serve_settings import ServeSettings
+from imgsync.serve.web.live import LiveStreams
 from imgsync.serve.web.sessions import SESSION_SECONDS, is_token
+from tests.serve.web.conftest import OWN
 from tests.support import board as boards
 from tests.support.board import FixedClock
 from tests.support.web_server import TOKEN
@@ -181,14 +184,27 @@ def test_sessions_end_in_time(site):
 @pytest.mark.row("SRV-06")
 def test_another_token_ends_all_sessions(site):
     """So that a changed token locks out who had the old one."""
-    from imgsync.config.serve_settings import ServeSettings
-
     current = [ServeSettings(Secret(TOKEN))]
     site = site(get_settings=lambda: current[0])
     csrf = site.log_in()
     current[0] = ServeSettings(Secret("another-token"))
 
     assert site.post("/actions/plan", {"csrf": csrf}).headers["Location"].startswith("/login")
+
+
+@pytest.mark.parametrize("how", ["log out", "another token"])
+def test_stream_ends_with_its_login(how, site):
+    """Who may not read any longer does not go on reading what was opened before."""
+    current = [ServeSettings(Secret(TOKEN), is_private=True)]
+    site = site(get_settings=lambda: current[0])
+    csrf = site.log_in()
+    pieces = LiveStreams(site.parts, site.app._access)._iter_events(site.client.get("/live", headers=OWN).request)
+    assert next(pieces).startswith("retry:")
+    if how == "log out":
+        site.post("/logout", {"csrf": csrf})
+    else:
+        current[0] = ServeSettings(Secret("another-token"), is_private=True)
+    assert list(pieces) == []
 
 
 @pytest.mark.row("SRV-06")
