@@ -23,7 +23,7 @@ from imgsync.cli.session import STOPPED_EXIT, OpenLog, exit_now, hide_secrets, o
 from imgsync.concurrency.signals import handle_hangup, handle_signals
 from imgsync.config.accepted import AcceptedDocuments
 from imgsync.config.load import load_config, load_registries
-from imgsync.config.model import Config
+from imgsync.config.model import SERVE_PART, Config
 from imgsync.config.schedule import Schedule
 from imgsync.errors import ConfigError
 from imgsync.lock.load_locks import Locks
@@ -106,12 +106,14 @@ class _Server:
         self._accepted = AcceptedDocuments()
         self._addresses = Addresses.parse(options.listen, options.listen_events)
         self._redaction = get_redaction()
-        self._settings = load_registries(common.registries, os.environ).serve
+        settings = load_registries(common.registries, os.environ)
+        settings.raise_if_unset(SERVE_PART)
+        self._settings = settings.serve
         self.inbox = Inbox()
         self._follower = self._make_follower(paths)
         self._ends.callback(self._follower.close)
-        settings = RunSettings(common, SafetyLimits(options.max_changes, options.max_bytes), options.grace_seconds, options.heartbeat_seconds)
-        runner = ServeRunner(settings, opened, on_locked=self._save_accepted)
+        run_settings = RunSettings(common, SafetyLimits(options.max_changes, options.max_bytes), options.grace_seconds, options.heartbeat_seconds)
+        runner = ServeRunner(run_settings, opened, on_locked=self._save_accepted)
         clock = SystemClock()
         history = History(
             None if (local := _find_local_folder(common.state)) is None else local / _HISTORY,
@@ -258,6 +260,7 @@ class _Server:
         """Load declarations as every command does; see `LoadDeclarations`."""
         accepted = read_accepted_documents(self._common.state)
         config = load_config(paths, registries=self._common.registries, environ=os.environ, accepted=accepted)
+        config.registries.raise_if_unset(SERVE_PART)
         locks = replace(self._options.lock, folder=str(Path(folder) / self._options.lock.folder)).read(config)
         with self._command.scope(cleanup=False):
             hide_secrets(config.registries)

@@ -15,6 +15,7 @@ from typing import Any
 from imgsync.cli.broker import find_broker, require_queue_extra
 from imgsync.cli.options import is_on_command_line
 from imgsync.config.load import load_config
+from imgsync.config.model import BROKER_PART
 
 VARIABLE = "IMGSYNC_WORKER"
 _OPTIONS = ("--without-gossip", "--without-mingle", "--without-heartbeat")
@@ -30,6 +31,7 @@ def start_worker(paths: Sequence[str], options: Mapping[str, Any]) -> int:
     """
     require_queue_extra()
     config = load_config(paths, registries=options["registries"], environ=os.environ)
+    config.registries.raise_if_unset(BROKER_PART)
     find_broker(options["broker"], config.registries.broker, is_argument=is_on_command_line("broker"))
     given = {name: options[name] for name in ("registries", "broker", "queue", "drain", "grace", "log_format", "log_level")}
     environ = {**os.environ, VARIABLE: json.dumps({**given, "paths": list(paths)})}

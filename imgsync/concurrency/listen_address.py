@@ -82,7 +82,9 @@ def open_listener(address: ListenAddress) -> socket.socket:
             dualstack_ipv6=sixes and not address.host,
         )
     except OSError as error:
-        raise UsageError(f"cannot listen on {address}: {error.strerror or error}", hint="give another address with --listen or --listen-events") from error
+        # Python appends the address once more.
+        reason = (error.strerror or str(error)).partition(" (while ")[0]
+        raise UsageError(f"cannot listen on {address}: {reason}", hint="give another address with --listen or --listen-events") from error
     # Sockets of connections inherit these.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for direction in (socket.SO_SNDBUF, socket.SO_RCVBUF):

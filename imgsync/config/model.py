@@ -17,6 +17,8 @@ from imgsync.filters.repositories import RepositoryFilter
 from imgsync.filters.tags import TagFilter
 from imgsync.system.dataclass import dataclass
 
+# No registry has such a name.
+BROKER_PART, SERVE_PART = "(broker)", "(serve)"
 _HTTP_PORT = ":80"
 
 
@@ -238,7 +240,8 @@ class RegistriesConfig:
 
     `by_host` has a host[:port] for key. Without a list (None), every source or destination is allowed.
     `require` holds the operator's requirements for images below each prefix; mirrors can only add to them.
-    `unset` holds the errors of variables without a value, by the registry whose settings have them; "" for those of no registry.
+    `unset` holds the errors of variables without a value, by the registry whose settings have them; "" for those of no registry,
+    `BROKER_PART` and `SERVE_PART` for those that only a fleet or `imgsync serve` needs.
     `warnings` are about what may be wrong. `only` may name parts of mirrors, empty for all of each.
     `files` are those that it names and that were read: secrets and keys.
     """
@@ -257,7 +260,7 @@ class RegistriesConfig:
 
     def raise_if_unset(self, *registries: str) -> None:
         """
-        Refuse to use *registries* without what a variable should say.
+        Refuse to use *registries*, or parts, without what a variable should say.
 
         Raises:
             ConfigError: A variable in their settings, or in those of no registry, is not set.

@@ -11,7 +11,7 @@ from imgsync.config.accepted import NONE_ACCEPTED, AcceptedDocuments
 from imgsync.config.document import Document
 from imgsync.config.document import Path as Parts
 from imgsync.config.fields import FieldReader
-from imgsync.config.model import BrokerSettings, Login, RegistriesConfig, RegistrySettings, Requirements, Tls
+from imgsync.config.model import BROKER_PART, SERVE_PART, BrokerSettings, Login, RegistriesConfig, RegistrySettings, Requirements, Tls
 from imgsync.config.read_secrets import read_long_secret, read_secret
 from imgsync.config.read_serve import read_serve
 from imgsync.config.secrets import Secret
@@ -78,6 +78,8 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
     keys = value.get("keys") or {}
     identities = value.get("identities") or {}
     plain = RegistriesConfig(by_host)
+    broker = _read_broker(fields, value.get("broker") or {})
+    serve = read_serve(fields, value.get("serve") or {}, plain)
     return RegistriesConfig(
         by_host,
         _read_prefixes(fields, allow, "sources", plain),
@@ -85,11 +87,11 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
         {name: key for name, entry in keys.items() if (key := read_key(fields, ("keys", name), entry or {})) is not None},
         {name: one for name, entry in identities.items() if (one := read_identity(fields, ("identities", name), entry or {})) is not None},
         _read_require(fields, value.get("require") or {}, {"keys": keys, "identities": identities}, plain),
+        # From here on, last: all above add to them.
         _group_unset(fields),
         tuple(fields.warnings),
-        _read_broker(fields, value.get("broker") or {}),
-        serve=read_serve(fields, value.get("serve") or {}, plain),
-        # Last: all above add to them.
+        broker,
+        serve=serve,
         files=tuple(dict.fromkeys(file for file in fields.files if file)),
     )
 
@@ -108,10 +110,11 @@ def _read_broker(fields: FieldReader, entry: Mapping[str, Any]) -> BrokerSetting
 
 
 def _group_unset(fields: FieldReader) -> dict[str, tuple[FileError, ...]]:
-    """Return the errors of unset variables by the registry that needs them."""
+    """Return the errors of unset variables by the registry, or the part, that needs them."""
     found: dict[str, tuple[FileError, ...]] = {}
+    parts = {"broker": BROKER_PART, "serve": SERVE_PART}
     for path, error in fields.unset:
-        host = fields.parse_reference(path, partial(parse_registry, str(path[1]))) if path[0] == "registries" else None
+        host = fields.parse_reference(path, partial(parse_registry, str(path[1]))) if path[0] == "registries" else parts.get(str(path[0]))
         found[host or ""] = (*found.get(host or "", ()), error)
     return found
 

@@ -173,7 +173,7 @@ def _choose_hint(kind: type[RegistryError], status: int, said: ErrorBody, operat
     if said.is_page and status not in _PAGE_IS_USUAL:
         return "a proxy, a firewall or a login page may have answered; check the registry's name and the network path"
     if kind is NotFoundError and said.code == "NAME_UNKNOWN":
-        return "the repository does not exist, or this account cannot see it"
+        return "check the name: the repository does not exist, or this account cannot see it"
     if kind is NotFoundError and operation.hint_if_missing:
         return operation.hint_if_missing
     return kind.remedy if kind in _EXPLAINED else ""

@@ -129,7 +129,7 @@ def count_results(result: RunResult) -> Mapping[str, int]:
     """Return the numbers of tags by result, or by action."""
     counts: Mapping[str, int] = {}
     if result.report is not None:
-        counts = {one.value: result.report.count(one) for one in Result}
+        counts = {**{one.value: result.report.count(one) for one in Result}, "errors": len(result.report.errors)}
     elif result.plan is not None:
         counts = result.plan.counts
     return {name: count for name, count in counts.items() if count}

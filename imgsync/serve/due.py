@@ -8,6 +8,7 @@ what falls into the hour that comes twice runs once, unless it runs every hour o
 from __future__ import annotations
 
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,8 @@ from imgsync.text.units import format_duration
 
 # No zone sets its clock by more.
 _NEAR = timedelta(hours=3)
+# `1h00m` is `1h`.
+_ZEROS = re.compile("(?<=[dhm])00[hms]$")
 
 
 def find_next(schedule: Schedule, after: datetime, *, jitter: random.Random) -> datetime:
@@ -40,7 +43,7 @@ def describe_schedule(schedule: Schedule) -> str:
     if schedule.cron:
         return f"{schedule.cron} ({schedule.zone})"
     jitter = f" ± {round(schedule.jitter * 100)}%" if schedule.jitter else ""
-    return f"every {format_duration(schedule.every_seconds)}{jitter}"
+    return f"every {_ZEROS.sub('', format_duration(schedule.every_seconds))}{jitter}"
 
 
 def _find_next_cron(schedule: Schedule, after: datetime) -> datetime:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from imgsync.config.load import load_registries
+from imgsync.config.model import BROKER_PART, SERVE_PART
 from imgsync.errors import ConfigError
 from tests.support.declarations import faults_of, mirror
 
@@ -78,6 +79,26 @@ def test_unset_variable_is_an_error_where_it_is_used(tmp_path):
     assert str(caught.value).replace(f"{tmp_path}/", "") == (
         "registries.yaml:3:48: registries.a.io.credentials.password: the environment variable PASWORD is not set (did you mean PASSWORD?)"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "path"),
+    [
+        ("serve: {token: '${KEY}'}", SERVE_PART, "serve.token"),
+        ("serve: {events: {in: {type: distribution, registry: a.io, secret: '${KEY}'}}}", SERVE_PART, "serve.events.in.secret"),
+        ("broker: {url: 'amqps://mq/x', key: '${KEY}'}", BROKER_PART, "broker.key"),
+    ],
+)
+def test_unset_secret_of_a_part_stops_only_that_part(text, part, path, tmp_path):
+    """No secret must not mean no check: `serve` and fleets refuse it, a plan does not need it."""
+    (tmp_path / "registries.yaml").write_text(f"version: 1\n{text}\n")
+    settings = load_registries(str(tmp_path / "registries.yaml"), {})
+
+    settings.raise_if_unset("a.io")
+    with pytest.raises(ConfigError) as caught:
+        settings.raise_if_unset(part)
+
+    assert f" {path}: the environment variable KEY is not set" in str(caught.value)
 
 
 @pytest.mark.parametrize(

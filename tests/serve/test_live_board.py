@@ -96,9 +96,9 @@ def desk() -> Desk:
 def test_mirrors_before_the_first_run(desk):
     """They are unchecked or suspended, and say when they run."""
     assert [(one.name, one.state, one.schedule) for one in desk.board.list_mirrors()] == [
-        ("a", MirrorState.UNCHECKED, "every 1h00m"),
+        ("a", MirrorState.UNCHECKED, "every 1h"),
         ("b", MirrorState.UNCHECKED, "17 3 * * * (UTC)"),
-        ("off", MirrorState.SUSPENDED, "every 1h00m"),
+        ("off", MirrorState.SUSPENDED, "every 1h"),
     ]
     assert desk.board.find_mirror("off").next_run is None
     assert desk.board.find_mirror("none") is desk.board.find_tags("none") is None

@@ -160,7 +160,7 @@ class EventReceiver:
     def _ignore(self, name: str) -> Reply:
         self._counts[name].irrelevant += 1
         self._log.debug("event.ignored", sender=name)
-        return Reply(200, "nothing to do")
+        return Reply(200, "nothing to do: not mirrored, or not about a push")
 
     def _stand_by(self, name: str) -> Reply:
         # The holder does not see what this replica received. Events about nothing that is mirrored need no second try.

@@ -20,6 +20,7 @@ _MAX_IMAGES = 6
 # More make a headline that is hard to read; the counts below it have all.
 _PHRASES = 2
 _SEVERITY = {state: number for number, state in enumerate(STATE_NAMES)}
+_FAULT_HINT = "check the address or folder, and the login; imgsync goes on with what it has, and tries again by itself"
 _MOODS = {"failing": "failed", "refused": "refused", "pending": "remaining", "unchecked": "remaining"}
 
 
@@ -74,6 +75,10 @@ def make_verdict(board: Board, mirrors: Sequence[MirrorView]) -> tuple[str, str]
         MirrorState.PENDING: "with pending tags",
         MirrorState.UNCHECKED: "not checked yet",
     }
+    is_broken = board.configuration.errors or board.configuration.fault
+    if is_broken and not (found[MirrorState.FAILING] or found[MirrorState.REFUSED]):
+        # The counts below say how the mirrors stand.
+        return "errors", "The newest declarations have errors" if board.configuration.errors else "The declarations cannot be read"
     parts = [(state, f"{found[state]:,} {phrase}") for state, phrase in phrases.items() if found[state]]
     if parts:
         state, text = parts[0]
@@ -127,7 +132,7 @@ def list_problems(board: Board) -> list[dict[str, Any]]:
     found = [{"title": "Problem", "where": "", "what": problem, "todo": ""} for problem in board.problems]
     configuration = board.configuration
     if configuration.fault:
-        found.append({"title": "Not readable", "where": configuration.origin, "what": configuration.fault, "todo": ""})
+        found.append({"title": "Not readable", "where": configuration.origin, "what": configuration.fault, "todo": _FAULT_HINT})
     for title, errors in (("Error", configuration.errors), ("Warning", configuration.warnings)):
         for error in errors:
             where = f"{error.file}:{error.line}:{error.column}" if error.line else error.file

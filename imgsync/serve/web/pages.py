@@ -37,8 +37,8 @@ _ERRORS_SHOWN = 50
 _NOTES_SHOWN = 50
 # What happened, as a page says it after a form was sent.
 NOTICES = {
-    "plan": "A plan is asked for. It begins when no other run is under way.",
-    "apply": "A run is asked for. It begins when no other run is under way.",
+    "plan": "A plan was requested. It begins as soon as no other run is under way.",
+    "apply": "A run was requested. It begins as soon as no other run is under way.",
     "in": "You are logged in.",
     "out": "You are logged out.",
 }

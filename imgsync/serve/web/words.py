@@ -22,12 +22,12 @@ STATE_NAMES: Mapping[str, str] = {
 }
 TAG_STATES = tuple(TagState(state.value) for state in MirrorState if state.value in {one.value for one in TagState})
 TRIGGER_NAMES: Mapping[str, str] = {
-    Trigger.START: "the start",
+    Trigger.START: "the start of imgsync",
     Trigger.SCHEDULE: "the schedule",
     Trigger.EVENT: "an event",
     Trigger.CHANGE: "changed declarations",
     Trigger.REQUEST: "a request",
-    Trigger.RETRY: "another try",
+    Trigger.RETRY: "a retry",
 }
 # Results of `apply`, and actions of a plan that was not applied, in the words of the report.
 COUNT_NAMES: Mapping[str, tuple[str, str]] = {
@@ -67,7 +67,7 @@ def describe_moment(moment: datetime, now: datetime) -> str:
     if distance >= _FAR_DAYS * _DAY:
         return f"{moment:%Y-%m-%d}"
     if distance < _MINUTE:
-        return "just now" if seconds >= 0 else "in less than a minute"
+        return "just now" if seconds >= 0 else "within a minute"
     # Rounded up to the next unit: 60 min are 1 h.
     size, unit = next(
         (size, unit) for size, unit, half in ((_DAY, "day", _HOUR / 2), (_HOUR, "h", _MINUTE / 2), (_MINUTE, "min", 0)) if distance >= size - half

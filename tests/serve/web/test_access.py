@@ -89,7 +89,7 @@ def test_login_lets_forms_ask_for_runs(site):
     assert site.post("/actions/plan", {"csrf": csrf, "mirror": ""}).headers["Location"] == "/?notice=plan"
     answer = site.post("/actions/apply", {"csrf": csrf, "mirror": "postgres"})
     assert answer.headers["Location"] == "/mirrors/postgres?notice=apply"
-    assert "A run is asked for." in site.get(answer.headers["Location"]).text
+    assert "A run was requested." in site.get(answer.headers["Location"]).text
     assert site.asked() == [((), False), (("postgres",), True)]
 
 

@@ -167,10 +167,10 @@ def test_paths_with_scripts(visit, server):
 
     window.log_in()
     page.get_by_role("button", name="Plan now").click()
-    expect(page.get_by_role("status")).to_contain_text("A plan is asked for.")
+    expect(page.get_by_role("status")).to_contain_text("A plan was requested.")
     page.get_by_role("link", name="vendor", exact=True).click()
     page.get_by_role("button", name="Apply now").click()
-    expect(page.get_by_role("status")).to_contain_text("A run is asked for.")
+    expect(page.get_by_role("status")).to_contain_text("A run was requested.")
     assert server.ask("look")["requests"] == [[False], ["vendor", True]]
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("link", name="Log in").first).to_be_visible()
@@ -195,7 +195,7 @@ def test_paths_without_scripts(visit, server):
 
     window.log_in()
     page.get_by_role("button", name="Apply now").click()
-    expect(page.get_by_role("status")).to_contain_text("A run is asked for.")
+    expect(page.get_by_role("status")).to_contain_text("A run was requested.")
     assert server.ask("look")["requests"] == [[True]]
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("status")).to_have_text("You are logged out.")

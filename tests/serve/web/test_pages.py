@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
 
+from imgsync.errors import FileError
 from imgsync.plan.model import Action, Plan
 from imgsync.serve.views import MirrorState
 from tests.support import board as boards
@@ -69,7 +71,9 @@ def test_overview_shows_each_mirror_the_worst_first(site):
     ]
     text = text_of(page)
     assert "1 mirror failing, 1 with refused tags" in text
-    assert "postgres Failing docker.io/library/postgres 1 failing 4 in step Last success 2 days ago 4 failed runs Next run in 3 min" in text
+    assert "postgres Failing docker.io/library/postgres 1 failing 4 in step" in text
+    assert "4 in step list tags docker.io/library/postgres (source): 429 TOOMANYREQUESTS" in text, "the reason is where the failure is"
+    assert "Last success 2 days ago 4 failed runs Next run in 3 min" in text
 
 
 @pytest.mark.parametrize(
@@ -84,6 +88,38 @@ def test_overview_shows_each_mirror_the_worst_first(site):
 def test_headline_says_how_everything_stands(name, headline, site):
     """In one sentence."""
     assert headline in text_of(site(getattr(boards, name)()).get("/").text)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "headline"),
+    [
+        ({"errors": (FileError("mirrors.d/a.yaml", 3, 1, "", "invalid YAML"),)}, "The newest declarations have errors"),
+        ({"fault": "the folder cannot be read"}, "The declarations cannot be read"),
+    ],
+)
+def test_headline_is_not_green_with_broken_declarations(wrong, headline, site):
+    """Although every mirror is in step with the last good ones."""
+    board = boards.calm_board()
+    board.configuration = replace(board.configuration, **wrong)
+
+    page = site(board).get("/").text
+
+    assert '<h1 class="errors">' in page
+    assert headline in text_of(page)
+
+
+def test_suspended_mirror_says_how_to_resume(site):
+    """And has no buttons, which would be refused."""
+    board = boards.calm_board()
+    mirror = next(iter(board.mirrors.values()))
+    board.mirrors[mirror.name] = replace(mirror, state=MirrorState.SUSPENDED, counts={})
+    one = site(board)
+    one.log_in()
+
+    page = one.get(f"/mirrors/{mirror.name}").text
+
+    assert "/actions/" not in page
+    assert f"To resume it, remove suspend in {mirror.file}:{mirror.line}." in text_of(page)
 
 
 def test_mirrors_are_found_by_state_and_words(site):
@@ -192,7 +228,7 @@ def test_plan_page_says_that_nothing_is_pending(site):
     board = boards.calm_board()
     board.plan = Plan((boards.make_change(Action.KEEP, "a", "s.io/a:1", "r.io/a:1"),))
 
-    assert "All 1 tags are in step" in text_of(site(board).get("/plan").text)
+    assert "The only tag is in step" in text_of(site(board).get("/plan").text)
 
 
 @pytest.mark.parametrize("path", ["/mirrors/nope", "/runs/nope", "/nope", "/static/nope.css", "/static/..%2fapp.py", "//evil.example/x", "/mirrors/"])

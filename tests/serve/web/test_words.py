@@ -15,7 +15,7 @@ from tests.support.board import NOW
     [
         (0, "just now"),
         (59, "just now"),
-        (-30, "in less than a minute"),
+        (-30, "within a minute"),
         (60, "1 min ago"),
         (-3599, "in 1 h"),
         (-3570, "in 1 h"),
