@@ -110,7 +110,7 @@ def _read_broker(fields: FieldReader, entry: Mapping[str, Any]) -> BrokerSetting
 
 
 def _group_unset(fields: FieldReader) -> dict[str, tuple[FileError, ...]]:
-    """Return the errors of unset variables by the registry, or the part, that needs them."""
+    """Return the errors of unset variables by who needs them."""
     found: dict[str, tuple[FileError, ...]] = {}
     parts = {"broker": BROKER_PART, "serve": SERVE_PART}
     for path, error in fields.unset:
