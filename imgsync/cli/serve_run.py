@@ -25,6 +25,7 @@ from imgsync.config.accepted import AcceptedDocuments
 from imgsync.config.load import load_config, load_registries
 from imgsync.config.model import SERVE_PART, Config
 from imgsync.config.schedule import Schedule
+from imgsync.config.serve_settings import ServeSettings
 from imgsync.errors import ConfigError
 from imgsync.lock.load_locks import Locks
 from imgsync.plan.safety import SafetyLimits
@@ -106,14 +107,12 @@ class _Server:
         self._accepted = AcceptedDocuments()
         self._addresses = Addresses.parse(options.listen, options.listen_events)
         self._redaction = get_redaction()
-        settings = load_registries(common.registries, os.environ)
-        settings.raise_if_unset(SERVE_PART)
-        self._settings = settings.serve
+        self._settings = _load_settings(common)
         self.inbox = Inbox()
         self._follower = self._make_follower(paths)
         self._ends.callback(self._follower.close)
-        run_settings = RunSettings(common, SafetyLimits(options.max_changes, options.max_bytes), options.grace_seconds, options.heartbeat_seconds)
-        runner = ServeRunner(run_settings, opened, on_locked=self._save_accepted)
+        settings = RunSettings(common, SafetyLimits(options.max_changes, options.max_bytes), options.grace_seconds, options.heartbeat_seconds)
+        runner = ServeRunner(settings, opened, on_locked=self._save_accepted)
         clock = SystemClock()
         history = History(
             None if (local := _find_local_folder(common.state)) is None else local / _HISTORY,
@@ -273,6 +272,12 @@ class _Server:
     def _note_poll(self) -> None:
         self.board.configuration = replace(self.board.configuration, checked_at=SystemClock().now())
         self.inbox.wake()
+
+
+def _load_settings(common: CommonOptions) -> ServeSettings:
+    registries = load_registries(common.registries, os.environ)
+    registries.raise_if_unset(SERVE_PART)
+    return registries.serve
 
 
 def _find_local_folder(location: str | None) -> Path | None:
