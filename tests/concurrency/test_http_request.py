@@ -71,6 +71,15 @@ def test_unclear_heads_are_refused(head, status):
     assert caught.value.status.startswith(status)
 
 
+@pytest.mark.row("SRV-02")
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("begin", [b"X:", b"X: a", b"X"])
+def test_many_blanks_are_read_at_once(begin):
+    """In a field that is then refused; to try every way to read them would take a day."""
+    with pytest.raises(RefusedRequestError):
+        read_head(io.BytesIO(begin + b" \t" * 15_000 + b"\x00\r\n\r\n"))
+
+
 def test_lengths_of_bodies_are_known():
     """By a number, by chunks, or none."""
     assert check_framing("POST", "HTTP/1.1", [HOST, ("content-length", "12")]) == Framing(12)
