@@ -22,7 +22,7 @@ QUOTE_HINT = "put a value that begins with this character in quotes"
 # What libyaml and PyYAML say -> what to do about it; the beginning of the message decides.
 _YAML_HINTS = {
     "mapping values are not allowed": "check the indentation; write a space after the colon of a key, and quotes around a value with ': ' in it",
-    "did not find expected comment or line break": "put a value that begins with '>' or '|' in quotes; if it has them, a line above lacks one",
+    "did not find expected comment or line break": "put a value that begins with '>' or '|' in quotes; if it is, look for a missing quote above",
     "expected chomping or indentation indicators": "put a value that begins with '>' or '|' in quotes",
     "found a tab character": "indent with spaces, also a line that looks empty",
     "found character": QUOTE_HINT,

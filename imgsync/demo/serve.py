@@ -63,7 +63,9 @@ Next:
   imgsync init first-mirror --source {source}/{REPOSITORY} --destination {destination}/mirror
   cd first-mirror
   imgsync plan
-  imgsync apply"""
+  imgsync apply
+Or, instead of the last two, keep the mirror in step and see it on a page:
+  imgsync serve"""
 
 
 def _serve(stack: contextlib.ExitStack, port: int) -> EmbeddedRegistry:

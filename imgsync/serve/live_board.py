@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from imgsync.config.model import Mirror
+from imgsync.config.model import Mirror, Source
 from imgsync.plan.model import COPIES, Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.plan.packed_changes import pack_changes
 from imgsync.serve.agenda import Agenda
@@ -165,7 +165,7 @@ class LiveBoard:
         running = self.running is not None and name in self.running.order.mirrors
         return MirrorView(
             name=name,
-            source=mirror.source.registry,
+            source=describe_source(mirror.source),
             destinations=tuple("/".join(part for part in (target.registry, target.namespace) if part) for target in mirror.destinations),
             file=mirror.file,
             line=mirror.line,
@@ -181,6 +181,12 @@ class LiveBoard:
             failures=self._agenda.get_failures(name),
             last_run=record.last_run,
         )
+
+
+def describe_source(source: Source) -> str:
+    """Return the one place of *source*, or its registry if several."""
+    places = (*source.repositories, *source.namespaces)
+    return f"{source.registry}/{places[0]}".rstrip("/") if len(places) == 1 else source.registry
 
 
 class _Kept:

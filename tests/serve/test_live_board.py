@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from imgsync.apply.report import Outcome, Report, Result, make_unchanged_outcome
-from imgsync.config.model import Config, RegistriesConfig
+from imgsync.config.model import Config, RegistriesConfig, Source
 from imgsync.config.only_pattern import OnlyPattern
 from imgsync.config.schedule import Schedule
 from imgsync.documents.json_stream import to_json
@@ -21,7 +21,7 @@ from imgsync.plan.kept_changes import KeptChanges
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.serve.agenda import Agenda
 from imgsync.serve.history import History
-from imgsync.serve.live_board import LiveBoard
+from imgsync.serve.live_board import LiveBoard, describe_source
 from imgsync.serve.model import RunOrder, RunResult, Trigger
 from imgsync.serve.record_run import record_run
 from imgsync.serve.views import ConfigurationView, MirrorState, TagState
@@ -91,6 +91,20 @@ class Desk:
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        (Source("s.io", repositories=("team/app",)), "s.io/team/app"),
+        (Source("s.io", namespaces=("team",)), "s.io/team"),
+        (Source("s.io", namespaces=("",)), "s.io"),
+        (Source("s.io", namespaces=("team",), repositories=("a",)), "s.io"),
+    ],
+)
+def test_source_is_as_exact_as_one_line_can_be(source, shown):
+    """The repository or namespace if there is one, else the registry."""
+    assert describe_source(source) == shown
 
 
 def test_mirrors_before_the_first_run(desk):
