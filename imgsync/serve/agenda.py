@@ -255,8 +255,12 @@ class Agenda:
         elif not entry.retry_applies:
             entry.retry_at, entry.retry_applies = None, True
         # A cron expression says when images may move.
-        if not is_part:
-            entry.release_at = None if entry.schedule.cron else release_at
+        if entry.schedule.cron:
+            entry.release_at = None
+        elif not is_part:
+            entry.release_at = release_at
+        elif release_at is not None:
+            entry.release_at = min(release_at, entry.release_at or release_at)
 
 
 def _choose_pause(entry: _Entry) -> timedelta:

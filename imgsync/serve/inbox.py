@@ -21,6 +21,7 @@ class Inbox:
         self._hints: dict[Hint, None] = {}
         self._requests: list[Request] = []
         self._reloads = False
+        self._looks = False
         self._came = Event()
         self._hints_came = 0
 
@@ -43,6 +44,11 @@ class Inbox:
     def ask_reload(self) -> None:
         """Have the configuration read again."""
         self._reloads = True
+        self._came.set()
+
+    def ask_look(self) -> None:
+        """Have another version of the declarations looked for."""
+        self._looks = True
         self._came.set()
 
     def wake(self) -> None:
@@ -77,6 +83,11 @@ class Inbox:
     def take_reload(self) -> bool:
         """Return whether to read the configuration again."""
         taken, self._reloads = self._reloads, False
+        return taken
+
+    def take_look(self) -> bool:
+        """Return whether to look for another version of the declarations."""
+        taken, self._looks = self._looks, False
         return taken
 
     def _widen(self) -> None:

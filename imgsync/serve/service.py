@@ -180,6 +180,8 @@ class Service:
         self._check_clock()
         if parts.inbox.take_reload():
             parts.watch.poll_now(must_read=True)
+        if parts.inbox.take_look():
+            parts.watch.poll_now(must_read=False)
         self._take_declarations()
         self._check_lease()
         self._learn_earlier_runs()

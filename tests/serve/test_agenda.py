@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from imgsync.config.schedule import Schedule
 from imgsync.filters.tags import TagFilter
-from imgsync.serve.model import Request, Trigger
+from imgsync.serve.model import Hint, Request, Trigger
 from tests.serve.agendas import START, Diary, mirror
 
 _NIGHTLY = Schedule(cron="30 2 * * *", zone="Europe/Berlin")
@@ -174,6 +174,21 @@ def test_held_tag_is_copied_when_it_is_released():
     assert diary.agenda.find_next_run("a") == release
     [(moment, order)] = diary.run_until(START + timedelta(minutes=10))
     assert (moment - release < timedelta(seconds=1), order.trigger) == (True, Trigger.SCHEDULE)
+
+
+def test_held_tag_of_an_event_is_copied_when_it_is_released():
+    """Not with the next run of the schedule, which may be in a day."""
+    diary = Diary([mirror("a", Schedule(every_seconds=86400.0))])
+    diary.settle()
+    diary.wait(hours=1)
+    diary.hint(Hint("s.io", "app", "2.0"))
+    diary.wait(seconds=1)
+    order = diary.take()
+    assert order.trigger is Trigger.EVENT
+    diary.finish(order, releases={"a": diary.now + timedelta(hours=2)})
+    diary.wait(hours=2)
+    order = diary.take()
+    assert (order.trigger, order.only, order.applies) == (Trigger.SCHEDULE, (), True)
 
 
 def test_changed_mirror_is_applied_at_once_and_others_wait():

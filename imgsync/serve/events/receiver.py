@@ -133,7 +133,8 @@ class EventReceiver:
             return self._ignore(name)
         if not self._may_act():
             return self._stand_by(name)
-        self._inbox.ask_reload()
+        # No more than a look: after a push to another branch, what failed need not be retried.
+        self._inbox.ask_look()
         return self._accept(name)
 
     def _receive_hints(self, name: str, hints: list[Hint]) -> Reply:

@@ -149,5 +149,6 @@ def test_push_to_git_asks_for_the_declarations(headers, status):
     receiver = Receiver("git")
 
     assert receiver.prove(b"payload=%7B%7D", **{name.replace("-", "_"): value for name, value in headers.items()}).status == status
-    assert receiver.inbox.take_reload() is (status == 202)
+    assert receiver.inbox.take_look() is (status == 202)
+    assert receiver.inbox.take_reload() is False
     assert receiver.hints() == []

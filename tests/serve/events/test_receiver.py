@@ -191,7 +191,7 @@ def test_push_to_git_is_for_the_replica_that_acts():
     receiver = Receiver("git", may_act=False)
 
     assert receiver.prove({}, X_GitHub_Event="push").status == 503
-    assert receiver.inbox.take_reload() is False
+    assert receiver.inbox.take_look() is False
 
 
 def test_replaced_settings_count_at_once():
