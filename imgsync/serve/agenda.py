@@ -164,8 +164,9 @@ class Agenda:
     def correct(self, now: datetime) -> None:
         """Bring moments nearer after the clock was set back to *now*."""
         for entry in self._entries.values():
-            known = entry.served_until if entry.served_until - now <= _CORRECTION else now
-            entry.due_at = min(entry.due_at, find_longest_wait(entry.schedule, max(now, known) if entry.schedule.cron else now))
+            if entry.served_until - now > _CORRECTION:
+                entry.served_until = now
+            entry.due_at = min(entry.due_at, find_longest_wait(entry.schedule, max(now, entry.served_until) if entry.schedule.cron else now))
             entry.retry_at = None if entry.retry_at is None else min(entry.retry_at, now + _LONGEST_PAUSE)
 
     def retry_now(self, now: datetime) -> None:
@@ -248,8 +249,10 @@ class Agenda:
         is_part = any(pattern.is_part and pattern.mirror == entry.mirror.name for pattern in order.only)
         if spread is not None:
             entry.failures += 1
+            # A plan that fails meanwhile does not make the retry of an apply a plan.
+            was_to_apply = entry.retry_at is not None and entry.retry_applies
             entry.retry_at = now + _choose_pause(entry) * spread
-            entry.retry_applies = order.applies or self._only_plans
+            entry.retry_applies = was_to_apply or order.applies or self._only_plans
         elif not is_part and (order.applies or self._only_plans):
             entry.failures, entry.retry_at, entry.retry_applies = 0, None, True
         elif not entry.retry_applies:

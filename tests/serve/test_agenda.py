@@ -166,6 +166,19 @@ def test_failed_plan_of_a_cron_mirror_is_only_planned_again():
     assert (order.trigger, order.applies) == (Trigger.RETRY, False)
 
 
+def test_failed_plan_in_between_leaves_the_retry_an_apply():
+    """Someone asks for a plan while a nightly apply waits for its retry."""
+    diary = Diary([mirror("a", _NIGHTLY)], last_runs={"a": START - timedelta(days=3)})
+    order = diary.take()
+    assert order.applies
+    diary.finish(order, failed=["a"])
+    diary.agenda.add_requests([Request(applies=False)])
+    diary.finish(diary.take(), failed=["a"])
+    diary.wait(minutes=3)
+    order = diary.take()
+    assert (order.trigger, order.applies) == (Trigger.RETRY, True)
+
+
 def test_held_tag_is_copied_when_it_is_released():
     """The mirror runs then, unless its schedule comes first."""
     diary = Diary([mirror("a")])
@@ -250,6 +263,18 @@ def test_run_dated_in_the_future_does_not_silence_a_mirror():
     diary.settle()
     assert diary.agenda.find_next_run("a") == datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
     assert diary.agenda.find_next_run("b") == START + timedelta(minutes=15)
+
+
+def test_new_schedule_after_a_clock_was_set_back_begins_now():
+    """What ran while the clock was a year ahead says nothing about the new schedule."""
+    diary = Diary([mirror("a", _NIGHTLY)], now=START + timedelta(days=365))
+    diary.settle()
+    diary.wait(days=1)
+    diary.settle()
+    diary.now = START
+    diary.agenda.correct(diary.now)
+    diary.agenda.update([mirror("a", Schedule(cron="0 5 * * *"))], diary.now, last_runs={})
+    assert diary.agenda.find_next_run("a") == datetime(2026, 3, 2, 5, tzinfo=UTC)
 
 
 @pytest.mark.row("LOOP-06")
