@@ -57,7 +57,7 @@ class FolderFollower:
         self._seen, self._unsettled, self._looks, self.interval_seconds = facts, None, 0, _INTERVAL_SECONDS
         if found.config is not None and found.config.registries.files != self._named:
             self._named = found.config.registries.files
-            self._seen = self._read_facts()
+            self._seen = add_facts(facts, (*self._paths, *self._others, *self._named))
         return None if is_known and not must_read else found
 
     def _is_time(self, facts: tuple[_Facts, ...]) -> bool:
@@ -93,6 +93,12 @@ class FolderFollower:
 def read_facts(paths: Iterable[str]) -> tuple[_Facts, ...]:
     """Return what changes when a file at *paths*, or in them, does."""
     return tuple(_iter_facts(paths))
+
+
+def add_facts(seen: Iterable[_Facts], paths: Iterable[str]) -> tuple[_Facts, ...]:
+    """Return the facts of *paths*, but those *seen* before as they were."""
+    known = {facts[0]: facts for facts in seen}
+    return tuple(known.get(facts[0], facts) for facts in read_facts(paths))
 
 
 def _iter_facts(paths: Iterable[str]) -> Iterator[_Facts]:

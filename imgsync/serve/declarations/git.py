@@ -20,7 +20,7 @@ from typing import IO
 from imgsync.config.model import Config
 from imgsync.errors import ConfigError, FileError, ImgsyncError, StateError
 from imgsync.logs.logger import Logger
-from imgsync.serve.declarations.folder import read_facts
+from imgsync.serve.declarations.folder import add_facts, read_facts
 from imgsync.serve.declarations.follower import Declarations, LoadDeclarations
 from imgsync.serve.declarations.git_command import GitAccess, GitCommand, GitLimits
 from imgsync.serve.declarations.git_files import find_declarations, write_declarations
@@ -173,7 +173,7 @@ class GitFollower:
             return Declarations(None, _name_in_repository(error.errors, root), commit)
         if config.registries.files != self._named:
             self._named = config.registries.files
-            self._facts = read_facts((*self._others, *self._named))
+            self._facts = add_facts(self._facts, (*self._others, *self._named))
         return Declarations(_place_in_repository(config, root), revision=commit, locks=locks)
 
     def _note_good(self, commit: str) -> None:

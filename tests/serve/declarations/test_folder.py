@@ -31,7 +31,12 @@ def write(folder, tags):
 
 def names(declarations):
     """Return the names of the tags of the mirror."""
-    return declarations.config.mirrors[0].tags.names
+    return names_of(declarations.config)
+
+
+def names_of(config):
+    """Return the names of the tags of its mirror."""
+    return config.mirrors[0].tags.names
 
 
 def test_file_is_read_once_it_rests(follower, tmp_path):
@@ -71,6 +76,27 @@ def test_file_that_is_replaced_during_the_reading_is_read_again(follower, tmp_pa
     follower._load = load
     assert follower.poll() is None
     assert names(follower.poll()) == ("3.0", "3.1")
+
+
+def test_file_that_changes_during_the_first_reading_is_read_again(tmp_path, monkeypatch):
+    """Also if registries.yaml names files of secrets, which are followed from then on."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mirrors.d").mkdir()
+    (tmp_path / "password").write_text("secret")
+    (tmp_path / "registries.yaml").write_text("version: 1\nregistries: {d.io: {credentials: {username: me, password: {file: password}}}}\n")
+    write(tmp_path, ["1.0"])
+
+    def load_late(paths, **_):
+        loaded = load_config(paths, registries="registries.yaml", environ={})
+        if names_of(loaded) == ("1.0",):
+            write(tmp_path, ["2.0"])
+        return loaded, None
+
+    follower = FolderFollower(["mirrors.d"], load_late, others=["registries.yaml"])
+    assert names(follower.poll()) == ("1.0",)
+    assert follower.poll() is None
+    assert names(follower.poll()) == ("2.0",)
+    assert follower.poll() is None
 
 
 def test_file_of_the_same_age_and_size_counts_as_changed(follower, tmp_path):
