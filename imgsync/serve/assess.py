@@ -117,12 +117,16 @@ def _add_unseen(table: TagTable, mirror: str, kept: KeptChanges, seen: list[Seen
     return TagTable(mirror, kept, others)
 
 
-def find_release(table: TagTable) -> datetime | None:
-    """Return when the first held tag of *table* is released."""
+def find_release(table: TagTable, *, after: datetime) -> datetime | None:
+    """
+    Return when the first held tag of *table* is released.
+
+    A release before *after* is left out: the run that began then could not see the tag, or else it would not be held, and its retry has a pause.
+    """
     if not table.counts.get(TagState.HELD):
         return None
     moments = (parse_timestamp(tag.change.held_until or "") for tag in table.iter_others() if tag.state is TagState.HELD)
-    return min((moment for moment in moments if moment is not None), default=None)
+    return min((moment for moment in moments if moment is not None and moment > after), default=None)
 
 
 def count_results(result: RunResult) -> Mapping[str, int]:

@@ -218,6 +218,9 @@ def _find_state(record: MirrorRecord) -> MirrorState:
 def _renew(mirror: Mirror, known: MirrorRecord | None) -> MirrorRecord:
     if known is None:
         return MirrorRecord(mirror, TagTable(mirror.name))
+    if known.mirror.declaration_digest != mirror.declaration_digest:
+        # Its tags were seen as it was declared before.
+        known.checked_at = None
     known.mirror = mirror
     return known
 

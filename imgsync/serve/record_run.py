@@ -60,7 +60,7 @@ def _show(board: LiveBoard, one: MirrorResult, result: RunResult) -> datetime | 
     if has_plan:
         table = update_table(table, one, result)
     board.set_result(one, table, run=result.order.id, ended_at=result.ended_at, has_plan=has_plan)
-    return find_release(table) if has_plan else None
+    return find_release(table, after=result.began_at) if has_plan else None
 
 
 def _summarize(result: RunResult) -> RunSummary:

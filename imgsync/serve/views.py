@@ -33,7 +33,7 @@ class MirrorState(StrEnum):
     """
     How a mirror stands: the worst of its tags, or of itself.
 
-    In this order, the first that applies: suspended, unchecked (no plan yet), failing, refused, pending, held, gone, in step.
+    In this order, the first that applies: suspended, unchecked (no plan yet as it is declared), failing, refused, pending, held, gone, in step.
     """
 
     SUSPENDED = "suspended"

@@ -220,3 +220,25 @@ def test_pushed_digest_is_what_is_in_step(desk):
     made = plan(replace(change(Action.CREATE, "1"), pushed_digest=_OLD))
     desk.run(made, {"1": Result.COPIED})
     assert next(iter(desk.board.find_tags("a"))).digest == _OLD
+
+
+def test_release_that_a_run_could_not_see_does_not_begin_the_next(desk):
+    """Its repository cannot be listed: the retry has its pause, and does not follow at once."""
+    while desk.agenda.take(START, 0.0) is not None:
+        pass
+    desk.run(plan(change(Action.HOLD, "3", held_until="2026-03-01T12:02:00Z")), {})
+    desk.moment += timedelta(minutes=5)
+    desk.run(plan(errors=(PlanError("a", "s.io/app", "unreachable", "it is asked again"),)), {}, exit_code=1)
+    assert desk.states() == {"3": TagState.HELD}
+    assert desk.board.find_mirror("a").next_run > desk.moment + timedelta(seconds=30)
+
+
+def test_changed_mirror_is_unchecked_until_its_next_plan(desk):
+    """What was in step as it was declared before may not be now."""
+    desk.run(plan(change(Action.KEEP, "1")))
+    desk.board.set_mirrors([mirror("a", Schedule(every_seconds=60.0))])
+    assert desk.board.find_mirror("a").state is MirrorState.IN_STEP
+    desk.board.set_mirrors([mirror("a", repositories=["app", "other"])])
+    assert desk.board.find_mirror("a").state is MirrorState.UNCHECKED
+    desk.run(plan(change(Action.KEEP, "1")))
+    assert desk.board.find_mirror("a").state is MirrorState.IN_STEP
