@@ -128,8 +128,7 @@ class WebApp:
             return self._answer_error(request, InternalServerError("a bug in imgsync; the log has its traceback"))
 
     def _answer_error(self, request: Request, error: HTTPException) -> Response:
-        if error.code is not None and error.code < 400:
-            error = NotFound("there is no such page")  # Werkzeug would redirect from a path with two slashes.
+        error = _end_redirect(error)
         status, message = error.code or 500, error.description or error.name
         headers = _list_error_headers(status, error)
         if request.path.startswith("/api/"):
@@ -167,7 +166,8 @@ def make_events_app(receive: ReceiveEvent) -> Callable[[dict[str, Any], Callable
             path, values = paths.bind_to_environ(environ).match()
             response = handles[path](request, **values)
         except HTTPException as error:
-            response = answer_text(f"{error.description or error.name}\n", error.code or 500)
+            error = _end_redirect(error)
+            response = answer_text(f"{error.description or error.name}\n", error.code or 500, headers=_list_error_headers(error.code or 500, error))
         answer: Iterable[bytes] = response(environ, start_response)
         return answer
 
@@ -194,6 +194,11 @@ def _show_static(request: Request, name: str) -> Response:
         raise NotFound("there is no such file")
     is_current = request.args.get("v", "") == found.version
     return answer_bytes(found.data, kind=found.kind, headers={"Cache-Control": _FOREVER} if is_current else None)
+
+
+def _end_redirect(error: HTTPException) -> HTTPException:
+    # Werkzeug would redirect from a path with two slashes.
+    return NotFound("there is no such page") if error.code is not None and error.code < 400 else error
 
 
 def _list_error_headers(status: int, error: HTTPException) -> Mapping[str, str]:

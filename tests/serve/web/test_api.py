@@ -212,3 +212,5 @@ def test_the_listener_of_events_has_nothing_else(site):
     assert client.post("/events/hub/secret", data=b"{}").status_code == 202
     for path in ("/", "/api/v1/status", "/metrics", "/healthz", "/login", "/static/serve.css"):
         assert client.get(path).status_code == 404
+    assert client.post("/events//hub", data=b"{}").status_code == 404
+    assert "POST" in client.get("/events/hub").headers["Allow"]
