@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -378,7 +379,7 @@ def test_alarm_is_set_while_the_lease_is_held(replica, kubernetes):
 @pytest.mark.row("LEASE-01")
 def test_paused_process_is_ended_before_it_goes_on():
     """By the system: not one more system call of its own is made, whatever it was doing."""
-    script = "import os\nfrom imgsync.serve.lease.alarm import Alarm\nAlarm().set(0.5)\nwhile True:\n    os.write(1, b'x' * 64)\n"
+    script = "import os\nfrom imgsync.serve.lease.alarm import Alarm\nAlarm().set(2)\nwhile True:\n    os.write(1, b'x' * 64)\n"
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
         assert len(process.stdout.read(10_000)) == 10_000
         process.send_signal(signal.SIGSTOP)
@@ -387,7 +388,9 @@ def test_paused_process_is_ended_before_it_goes_on():
         os.set_blocking(process.stdout.fileno(), False)
         while process.stdout.read(1 << 16):
             pass
-        time.sleep(0.6)
+        pending = re.compile(r"^ShdPnd:\t([0-9a-f]+)$", re.MULTILINE)
+        while not int(pending.search(Path(f"/proc/{process.pid}/status").read_text())[1], 16) >> (signal.SIGALRM - 1) & 1:
+            time.sleep(0.02)
         process.send_signal(signal.SIGCONT)
 
         assert process.wait(30) == EXIT_CODE
