@@ -99,7 +99,7 @@ class _Server:
     def __init__(self, paths: Sequence[str], options: ServeOptions, common: CommonOptions, opened: OpenLog) -> None:
         """Prepare; `run` begins."""
         self._options = options
-        self._common = common
+        self._common = common = _pin_registries(common)
         self._opened = opened
         # click looks up the running command by greenlet.
         self._command = click.get_current_context()
@@ -257,6 +257,7 @@ class _Server:
 
     def _load(self, paths: Sequence[str], *, folder: str = "") -> tuple[Config, Locks | None]:
         """Load declarations as every command does; see `LoadDeclarations`."""
+        self._common = _pin_registries(self._common)
         accepted = read_accepted_documents(self._common.state)
         config = load_config(paths, registries=self._common.registries, environ=os.environ, accepted=accepted)
         config.registries.raise_if_unset(SERVE_PART)
@@ -272,6 +273,13 @@ class _Server:
     def _note_poll(self) -> None:
         self.board.configuration = replace(self.board.configuration, checked_at=SystemClock().now())
         self.inbox.wake()
+
+
+def _pin_registries(common: CommonOptions) -> CommonOptions:
+    """Return *common* with the default file named if there is one."""
+    # A named file that is gone is an error. Without it, nothing would be required of images, and the page would be public.
+    is_default = common.registries is None and not os.environ.get("IMGSYNC_REGISTRIES")
+    return replace(common, registries=_DEFAULT_REGISTRIES) if is_default and os.path.lexists(_DEFAULT_REGISTRIES) else common
 
 
 def _load_settings(common: CommonOptions) -> ServeSettings:
