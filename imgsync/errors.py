@@ -298,7 +298,7 @@ class ReferrersError(ImgsyncError):
 class PolicyViolationError(ImgsyncError):
     """An image that does not satisfy `require`, or cannot be verified."""
 
-    remedy = "have the image signed as the mirror requires, or change `require` of the mirror"
+    remedy = "have the image signed or changed as `require` says, or change `require` of the mirror"
 
 
 class UnmanagedTagError(ImgsyncError):

@@ -41,7 +41,7 @@ def test_an_address_in_use_is_a_usage_error():
     """It names the address, and the options to change."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use") as caught:
+        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use$") as caught:
             open_listener(ListenAddress("127.0.0.1", port))
 
     assert "--listen" in caught.value.hint

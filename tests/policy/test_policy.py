@@ -184,6 +184,6 @@ def test_refresh_and_verify_check_again(lab):
     assert refused(refreshed)[0].startswith("requirement not met: no signature by prod: of 1 found, 1 by another key")
     (finding,) = verified.json["findings"]
     assert (finding["condition"], finding["reason"]) == ("refused", refused(refreshed)[0])
-    assert finding["hint"] == "have the image signed as the mirror requires, or change `require` of the mirror"
+    assert finding["hint"] == "have the image signed or changed as `require` says, or change `require` of the mirror"
     assert verified.code == 1
     assert refused(lab.run("apply", "-o", "json")) == refused(refreshed), "a plain run sees that the signature changed"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from imgsync.errors import FileError
-from imgsync.plan.model import Action, Plan
+from imgsync.plan.model import Action, Plan, PlanError
 from imgsync.serve.views import MirrorState
 from tests.support import board as boards
 from tests.support.hostile_text import EVIL, obeyed
@@ -345,3 +345,16 @@ def test_pages_have_no_inline_script_or_style(site):
         found = _Elements(site(boards.troubled_board()).get(path).text)
         assert not {name for name, _ in found.attributes if name == "style" or name.startswith("on")}
         assert "style" not in found.tags
+
+
+def test_mirror_that_could_not_be_checked_does_not_claim_to_be_empty(site):
+    """Nobody knows which tags it selects."""
+    board = boards.calm_board()
+    mirror = next(iter(board.mirrors.values()))
+    error = PlanError(mirror.name, "s.io/app", "cannot connect")
+    board.mirrors[mirror.name] = replace(mirror, state=MirrorState.FAILING, counts={}, errors=(error,), checked_at=boards.NOW)
+
+    text = text_of(site(board).get(f"/mirrors/{mirror.name}").text)
+
+    assert "The last check could not tell which tags there are: see above." in text
+    assert "No tag is selected" not in text
