@@ -124,6 +124,8 @@ class LiveBoard:
 
     def set_problem(self, kind: str, text: str) -> None:
         """Show the one problem of a *kind*; "" for none."""
+        if text == self._problems.get(kind, ""):
+            return
         if text:
             self._problems[kind] = text
         else:
@@ -141,6 +143,7 @@ class LiveBoard:
         for name, moment in successes.items():
             if name in self._records:
                 self._records[name].last_success = moment
+        self.touch()
 
     def get_table(self, name: str) -> TagTable | None:
         """Return the tags of *name*, None if it is not declared."""

@@ -38,6 +38,9 @@ from imgsync.text.units import format_duration
 _LONGEST_WAIT_SECONDS = 30.0
 # Between two looks at the inbox, so that a storm of events does not keep the loop busy.
 _BREATH_SECONDS = 0.02
+# After an error that is a bug, which may come again.
+_BUG_SECONDS = 1.0
+_BUG = "loop"
 # How long a run may take, after its grace period, to write down what it did.
 _END_SECONDS = 3.0
 
@@ -120,8 +123,7 @@ class Service:
         parts = self._parts
         parts.watch.start()
         while not self._is_over():
-            self._look()
-            parts.inbox.wait(self._find_wait())
+            parts.inbox.wait(self._look_on())
             pause(_BREATH_SECONDS)
         parts.watch.close()
         return self._stop is None
@@ -172,6 +174,21 @@ class Service:
         # While a run goes on, its end wakes the loop.
         wait = _LONGEST_WAIT_SECONDS if self._stop is not None or not self._may_run() else parts.agenda.find_wait(parts.clock.now(), moment)
         return min(wait, _LONGEST_WAIT_SECONDS)
+
+    def _look_on(self) -> float:
+        """Look, and return how long to wait; an error ends nothing."""
+        board = self._parts.board
+        try:
+            self._look()
+            wait = self._find_wait()
+        except Exception as error:  # noqa: BLE001 - a bug must not end the service
+            log_bug(self._parts.log, error)
+            board.set_problem(_BUG, f"internal error: {type(error).__name__}; see `internal.error` in the log, and please report it")
+            # What woke the loop may still be there.
+            pause(_BUG_SECONDS)
+            return _BUG_SECONDS
+        board.set_problem(_BUG, "")
+        return wait
 
     def _look(self) -> None:
         """Take what came, and start what is due."""
@@ -260,6 +277,8 @@ class Service:
                 record_run(result, board=parts.board, agenda=parts.agenda, history=parts.history, log=parts.log)
             except Exception as error:  # noqa: BLE001 - the loop must go on
                 log_bug(parts.log, error, run=order.id)
+                # With a pause, or what is due would be due again at once.
+                parts.agenda.finish(order, parts.clock.now(), failed=order.mirrors, releases={})
             finally:
                 parts.board.running = None
                 self._stop = None
