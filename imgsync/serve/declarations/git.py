@@ -86,7 +86,7 @@ class GitFollower:
         limits = limits or GitLimits()
         url = parse_git_url(target.url)
         self._paths = [check_git_path(path) for path in target.paths]
-        self._lock_folder = None if target.lock_folder is None else check_git_path(target.lock_folder)
+        self._lock_folder = None if target.lock_folder is None else check_git_path(target.lock_folder, option="--lock-dir")
         self._load = load
         self._log = log
         self._folder, self._claim = _claim_folder(folder / _short_name(target))

@@ -81,14 +81,14 @@ def check_git_ref(text: str) -> str:
     return text
 
 
-def check_git_path(text: str) -> PurePosixPath:
+def check_git_path(text: str, *, option: str = "--git-path") -> PurePosixPath:
     """
-    Return the path *text* in the repository.
+    Return the path *text* in the repository, which *option* names.
 
     Raises:
         UsageError: It leads out of it.
     """
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or not text.isprintable() or text.startswith(":"):
-        raise UsageError(f"--git-path: {text!r} is not a path inside the repository", hint="such as mirrors.d")
+        raise UsageError(f"{option}: {text!r} is not a path inside the repository", hint="with --git, it is relative to the top of the repository")
     return path

@@ -412,6 +412,12 @@ def test_paths_out_of_the_repository_are_refused(path):
         check_git_path(path)
 
 
+def test_lock_folder_outside_of_the_repository_is_refused_by_its_name(repository, follow):
+    """The error names the option that has the folder."""
+    with pytest.raises(UsageError, match="--lock-dir: '/locks' is not a path inside"):
+        follow(repository.url, lock_folder="/locks")
+
+
 def test_missing_git_is_reported_at_once(repository, follow, tmp_path):
     """Relative folders of PATH count for nothing."""
     with pytest.raises(UsageError, match="which is not on PATH"):
