@@ -122,7 +122,7 @@ class RegistryProcess:
     def start(self) -> None:
         """Start on a free port and return once `/v2/` answers."""
         for _ in range(5):
-            self.port = _free_port()
+            self.port = find_free_port()
             if self._started():
                 return
         raise RuntimeError(f"the registry does not start:\n{self._log.read_text()[-2000:]}")
@@ -314,7 +314,8 @@ def require_programs() -> None:
         pytest.exit(f"{' and '.join(missing)} missing; run: apt-get install {' '.join(PROGRAMS)}", returncode=4)
 
 
-def _free_port() -> int:
+def find_free_port() -> int:
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -38,7 +38,12 @@ class Serving:
     def __enter__(self) -> Self:
         """Start; return once it serves."""
         self.start()
-        self.wait_for("serve.started")
+        try:
+            self.wait_for("serve.started")
+        except BaseException:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            raise
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

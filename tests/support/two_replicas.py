@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,3 +216,16 @@ def run_scenarios(
     for one in threads:
         one.join()
     return verdicts
+
+
+def check_verdicts(verdicts: Sequence[Verdict], *, seconds: int) -> None:
+    """Assert that one wrote at a time, and that each takeover of a lease of *seconds* came in time."""
+    takeovers = [taken for verdict in verdicts for taken in verdict.takeovers]
+    sys.stdout.write(
+        f"{len(verdicts)} scenarios, {sum(one.writes for one in verdicts)} writes, {len(takeovers)} takeovers, longest {max(takeovers, default=0):.2f}s\n"
+    )
+    assert {one.seed: (one.done, one.wrong[:3]) for one in verdicts if one.wrong} == {}
+    assert all(verdict.writes for verdict in verdicts)
+    # Of 30 seconds, 35; and what starting and noticing takes on a busy machine.
+    limit = seconds * 35 / 30 + 1.5
+    assert [(one.seed, one.done, one.takeovers) for one in verdicts if max(one.takeovers, default=0.0) > limit] == []

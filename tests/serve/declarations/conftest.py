@@ -14,15 +14,7 @@ from imgsync.lock.load_locks import Locks, load_locks
 from imgsync.serve.declarations.git import GitFollower, GitTarget
 from imgsync.serve.declarations.git_command import GitAccess, GitLimits
 from tests.support.git_repository import GitRepository
-
-
-class Log(list[tuple[str, dict[str, object]]]):
-    """Keeps the events that were logged."""
-
-    def info(self, event: str, **fields: object) -> None:
-        self.append((event, fields))
-
-    debug = warning = error = info
+from tests.support.kept_log import KeptLog
 
 
 @pytest.fixture
@@ -33,8 +25,8 @@ def repository(tmp_path) -> GitRepository:
 
 
 @pytest.fixture
-def log() -> Log:
-    return Log()
+def log() -> KeptLog:
+    return KeptLog()
 
 
 @pytest.fixture

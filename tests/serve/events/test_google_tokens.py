@@ -259,7 +259,7 @@ def test_server_with_another_certificate_gives_no_keys(google):
         [b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"],
         [b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n" + b" " * 70_000],
         [b"nonsense\r\n\r\n"],
-        [b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n", *[b" "] * 100],
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n", *[b" "] * 500],
     ],
     ids=["missing", "redirect", "large", "no http", "slow"],
 )
@@ -272,4 +272,5 @@ def test_keys_are_fetched_within_limits(google, answer, monkeypatch):
 
     with pytest.raises(RegistryError):
         fetch_keys(url, ca=ca)
-    assert time.monotonic() - began < 4
+    # Its server takes 25 seconds.
+    assert time.monotonic() - began < 15

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import statistics
 import subprocess
 import time
@@ -20,18 +19,11 @@ from tests.support.events import SECRET, encode, pushed, sign
 from tests.support.images import image, push
 from tests.support.lab import Lab
 from tests.support.notifications import measure_growth, notifying_registry, send_all
-from tests.support.registry_process import RegistryProcess
+from tests.support.registry_process import RegistryProcess, find_free_port
 from tests.support.serving import Serving
 
 REPOSITORIES = 10
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "events.md"
-
-
-def find_free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -24,19 +24,7 @@ from imgsync.serve.lease.api import LeaseApi
 from imgsync.serve.lease.keeper import LeaseKeeper
 from imgsync.serve.lease.timing import LeaseTiming
 from tests.support.fake_kubernetes import FakeKubernetes
-
-
-class Log(list[tuple[str, dict[str, object]]]):
-    """Keeps the events that were logged."""
-
-    def info(self, event: str, **fields: object) -> None:
-        self.append((event, fields))
-
-    debug = warning = error = info
-
-    @property
-    def names(self) -> list[str]:
-        return [event for event, _ in self if event != "lease.seen"]
+from tests.support.kept_log import KeptLog
 
 
 @dataclass
@@ -45,7 +33,7 @@ class Replica:
 
     name: str
     api: LeaseApi
-    log: Log = field(default_factory=Log)
+    log: KeptLog = field(default_factory=KeptLog)
     steady: float = 1000.0
     wall: float = 0.0
     alarms: list[float] = field(default_factory=list)
@@ -55,6 +43,10 @@ class Replica:
         return LeaseKeeper(
             self.api, identity=self.name, log=self.log, timing=LeaseTiming(), clocks=lambda: (self.steady, self.wall), set_alarm=self.alarms.append
         )
+
+    @property
+    def events(self) -> list[str]:
+        return [event for event in self.log.names if event != "lease.seen"]
 
     @property
     def lost(self) -> list[object]:
@@ -109,7 +101,7 @@ def test_lease_that_does_not_exist_is_taken_after_its_duration(replica, kubernet
     assert one.keeper.step() == 5.0
 
     assert one.keeper.is_held
-    assert one.log.names == ["lease.acquired"]
+    assert one.events == ["lease.acquired"]
     assert one.keeper.view().holder == "a"
     spec = kubernetes.read("mirrors")["spec"]
     assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["leaseTransitions"]) == ("a", 30, 0)
@@ -163,7 +155,7 @@ def test_fence_closes_by_the_clock_that_counted_most(clock, replica):
     with pytest.raises(StoppedError, match="was not renewed for 20"):
         fence()
     assert len(one.lost) == 1
-    assert one.log.names == ["lease.acquired", "lease.lost", "lease.acquired"]
+    assert one.events == ["lease.acquired", "lease.lost", "lease.acquired"]
 
 
 @pytest.mark.row("LEASE-02")
@@ -226,7 +218,7 @@ def test_released_lease_is_taken_soon(replica, kubernetes):
     with pytest.raises(StoppedError, match="was released"):
         fence()
     assert holder.lost == []
-    assert holder.log.names[-1] == "lease.released"
+    assert holder.events[-1] == "lease.released"
     assert kubernetes.read("mirrors")["spec"]["holderIdentity"] == ""
     assert other.keeper.step() == 1.0
     other.passes(1)
@@ -244,7 +236,7 @@ def test_missing_permission_names_the_rule_to_add(replica, kubernetes):
     one.keeper.step()
     one.keeper.step()
 
-    assert one.log.names == ["lease.unreachable"]
+    assert one.events == ["lease.unreachable"]
     fault = one.keeper.view().fault
     assert f"get the lease mirrors/imgsync: 403 {message}" in fault
     assert "rules: [{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}]" in fault

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -15,12 +14,10 @@ from tests.support.fake_kubernetes import FakeKubernetes
 from tests.support.faults import FaultProxy
 from tests.support.images import image
 from tests.support.serving import Serving
-from tests.support.two_replicas import Scenario, Write, run_scenarios
+from tests.support.two_replicas import Scenario, Write, check_verdicts, run_scenarios
 
 _SECONDS = 3
 _TAGS = 4
-# Of 30 seconds, 35; and what starting and noticing takes on a busy machine.
-_TAKEOVER_SECONDS = _SECONDS * 35 / 30 + 1.5
 
 
 @pytest.fixture
@@ -95,10 +92,4 @@ def test_two_services_never_write_at_the_same_time(lab, kubernetes):
         range(first, first + effort(3, 200)), make, at_once=effort(3, 4), disturbances=effort(1, 1), on_end=lambda seed: made.pop(seed).close()
     )
 
-    takeovers = [seconds for verdict in verdicts for seconds in verdict.takeovers]
-    sys.stdout.write(
-        f"{len(verdicts)} scenarios, {sum(one.writes for one in verdicts)} writes, {len(takeovers)} takeovers, longest {max(takeovers, default=0):.2f}s\n"
-    )
-    assert {one.seed: (one.done, one.wrong[:3]) for one in verdicts if one.wrong} == {}
-    assert all(verdict.writes for verdict in verdicts)
-    assert [(one.seed, one.done, one.takeovers) for one in verdicts if max(one.takeovers, default=0.0) > _TAKEOVER_SECONDS] == []
+    check_verdicts(verdicts, seconds=_SECONDS)

@@ -133,10 +133,9 @@ def test_origin_is_enough_for_browsers_without_fetch_metadata(site):
     """Over http, browsers send no Sec-Fetch-Site; a proxy may have ended TLS."""
     site = site()
     csrf = site.log_in()
-    for origin in ("http://localhost:8080",):
-        assert site.post("/actions/plan", {"csrf": csrf}, **{"Sec-Fetch-Site": "", "Origin": origin}).status_code == 303
-    answer = site.post("/actions/plan", {"csrf": csrf}, **{"Sec-Fetch-Site": "", "Origin": "https://localhost", "Host": "localhost:443"})
-    assert answer.status_code in {303, 403}
+    for origin, host in (("http://localhost:8080", "localhost:8080"), ("https://localhost", "localhost:443"), ("https://localhost", "localhost")):
+        headers = {"Sec-Fetch-Site": "", "Origin": origin, "Host": host}
+        assert site.post("/actions/plan", {"csrf": csrf}, **headers).headers["Location"] == "/?notice=plan"
 
 
 @pytest.mark.row("SRV-06")
@@ -157,7 +156,6 @@ def test_cookie_of_a_session_is_out_of_reach(site):
 def test_sessions_end_in_time(site):
     """After twelve hours, by logging out, with another token, and the oldest of more than a hundred."""
     clock = FixedClock()
-    settings = {"token": TOKEN}
     first = site(clock=clock)
     csrf = first.log_in()
     clock.pass_time(SESSION_SECONDS - 1)
@@ -178,7 +176,6 @@ def test_sessions_end_in_time(site):
         first.log_in()
     first.client.set_cookie("imgsync_session", old)
     assert first.post("/actions/plan", {"csrf": csrf}).headers["Location"].startswith("/login")
-    assert settings["token"] == TOKEN
 
 
 @pytest.mark.row("SRV-06")
