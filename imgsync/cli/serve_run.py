@@ -26,7 +26,7 @@ from imgsync.config.load import load_config, load_registries
 from imgsync.config.model import SERVE_PART, Config
 from imgsync.config.schedule import Schedule
 from imgsync.config.serve_settings import ServeSettings
-from imgsync.errors import ConfigError
+from imgsync.errors import ConfigError, FileError
 from imgsync.lock.load_locks import Locks
 from imgsync.plan.safety import SafetyLimits
 from imgsync.serve.agenda import Agenda
@@ -95,6 +95,9 @@ def serve(paths: Sequence[str], options: ServeOptions, common: CommonOptions) ->
 
 class _Server:
     """All parts of one process."""
+
+    # Whether registries.yaml had something in it when it was read last.
+    _had_registries = False
 
     def __init__(self, paths: Sequence[str], options: ServeOptions, common: CommonOptions, opened: OpenLog) -> None:
         """Prepare; `run` begins."""
@@ -258,6 +261,7 @@ class _Server:
     def _load(self, paths: Sequence[str], *, folder: str = "") -> tuple[Config, Locks | None]:
         """Load declarations as every command does; see `LoadDeclarations`."""
         self._common = _pin_registries(self._common)
+        self._check_emptied()
         accepted = read_accepted_documents(self._common.state)
         config = load_config(paths, registries=self._common.registries, environ=os.environ, accepted=accepted)
         config.registries.raise_if_unset(SERVE_PART)
@@ -266,6 +270,21 @@ class _Server:
             hide_secrets(config.registries)
         self._accepted = accepted
         return config, locks
+
+    def _check_emptied(self) -> None:
+        """
+        Return unless registries.yaml was emptied, as by a full disk.
+
+        Raises:
+            ConfigError: It was; nothing would be required of images any longer.
+        """
+        file = Path(self._common.registries or os.environ.get("IMGSYNC_REGISTRIES") or _DEFAULT_REGISTRIES)
+        # What cannot be read is reported by who reads it.
+        with contextlib.suppress(OSError):
+            is_empty = file.stat().st_size == 0
+            if is_empty and self._had_registries:
+                raise ConfigError((FileError(str(file), 0, 0, "", "the file is empty, and was not before", "write `version: 1` to set nothing"),))
+            self._had_registries = not is_empty
 
     def _save_accepted(self) -> None:
         self._accepted.save()

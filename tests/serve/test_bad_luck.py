@@ -6,6 +6,8 @@ import json
 import socket
 import time
 
+import pytest
+
 from tests.support.serving import Serving
 
 
@@ -24,13 +26,14 @@ def test_silent_registry_of_the_state_holds_up_neither_pages_nor_the_end(lab):
             assert time.monotonic() - began < 10
 
 
-def test_registries_that_are_gone_loosen_nothing(lab):
+@pytest.mark.parametrize("how", ["gone", "empty"])
+def test_registries_that_are_gone_loosen_nothing(how, lab):
     """Without the file, nothing would be required of images, and a private page would be public."""
     lab.declare("app", "suspend: true", registries="serve: {token: '${PAGE_TOKEN}', private: true}\n")
     with Serving(lab.workplace, env={"PAGE_TOKEN": "page-SECRET-0123456789abcdef0123456789"}) as serving:
         file = lab.folder / "registries.yaml"
         text = file.read_text()
-        file.unlink()
+        file.unlink() if how == "gone" else file.write_text("")
         invalid = serving.wait_for("declarations.invalid")
         assert invalid["errors"][0].startswith("registries.yaml")
         assert serving.get("/api/v1/status").status_code == 401
