@@ -33,13 +33,13 @@ def events(data: bytes) -> None:
     for name in ("one", "other", kind):
         assert receiver.receive(name, "", headers, body).status == (404 if len(body) <= 1 << 20 else 413)
     assert not inbox.take_hints()
-    assert not inbox.take_reload()
+    assert not inbox.take_look()
     proofs = {"authorization": f"Bearer {_SECRET}", "x-hub-signature-256": f"sha256={sign(_SECRET, body)}", "x-gitlab-token": _SECRET}
     reply = receiver.receive("one", _SECRET, {**headers, **proofs}, body)
     assert reply.status in {200, 202, 400, 413}
     hints = inbox.take_hints()
     assert len(hints) <= 200
-    assert (reply.status == 202) == bool(hints or inbox.take_reload())
+    assert (reply.status == 202) == bool(hints or inbox.take_look())
     for hint in hints:
         assert hint.registry == _REGISTRY
         assert is_repository_path(hint.repository) or (not hint.repository and not hint.tag)

@@ -183,14 +183,15 @@ def test_commands_of_the_page_are_accepted(pushing):
         assert (ran.returncode, ran.stdout) == (0, "accepted\n"), ran.stderr
 
 
-def test_push_to_git_reads_the_declarations_again(pushing):
-    """At once, not at the next look."""
-    before = len(pushing.serving.events("declarations.loaded"))
+def test_push_to_git_without_a_new_version_starts_nothing(pushing):
+    """It is accepted, and the same declarations are not read again."""
+    before = [len(pushing.serving.events(name)) for name in ("declarations.loaded", "run.began")]
     body = b'{"ref":"refs/heads/main"}'
     headers = {"X-GitHub-Event": "push", "X-Hub-Signature-256": sign(body)}
 
     assert [status for status, _ in send_all(pushing.address, "/events/git", [(headers, body)])] == [202]
-    pushing.serving.wait_for("declarations.loaded", times=before + 1)
+    pushing.push(f"{pushing.lab.name}/app6", "v1", "first")
+    assert [len(pushing.serving.events(name)) for name in ("declarations.loaded", "run.began")] == [before[0], before[1] + 1]
 
 
 def test_tag_that_is_deleted_is_seen_as_gone(pushing):
