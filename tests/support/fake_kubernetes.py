@@ -72,6 +72,11 @@ class FakeKubernetes:
         with self._lock:
             return self._leases.get(f"{namespace}/{name}")
 
+    def put(self, namespace: str, name: str = "imgsync", **spec: object) -> None:
+        """Make a lease, as another client does."""
+        with self._lock:
+            self._store(f"{namespace}/{name}", {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec}, "put")
+
     def edit(self, namespace: str, name: str = "imgsync", **spec: object) -> None:
         """Change a lease as `kubectl edit` does."""
         with self._lock:

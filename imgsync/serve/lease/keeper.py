@@ -23,6 +23,8 @@ from imgsync.serve.lease.timing import LeaseTiming
 from imgsync.serve.views import LeaseView
 
 _WATCHES_PER_LOOK = 4
+# How long a process that ends waits for the API server, twice; the lease runs out by itself too.
+_RELEASE_SECONDS = 2.0
 _OTHER_TOOK_IT = "another replica holds the lease"
 
 
@@ -118,21 +120,22 @@ class LeaseKeeper:
         """
         Let others take the lease soon.
 
-        Call it once nothing writes any longer.
+        Call it once nothing writes any longer. An API server that does not answer holds it up for seconds; then the lease runs out.
         """
         self._is_ending = True
         self._wake.set()
         self._stop_watching()
         # A renewal that is on its way must not come after.
-        self._ended.wait(3 * self._timing.request_seconds)
+        has_ended = self._ended.wait(_RELEASE_SECONDS)
         was_held = self.is_held
         if self._term is not None:
             self._term.end("the lease was released")
             self._term = None
             self._set_alarm(0)
-        if was_held and self._ended.is_set():
-            self._give_back()
-        self._api.close()
+        if has_ended:
+            given_back = Event()
+            spawn(lambda: self._close(given_back, was_held=was_held))
+            given_back.wait(_RELEASE_SECONDS)
 
     def step(self) -> float:
         """Renew the lease or look at it; return when to again."""
@@ -264,6 +267,14 @@ class LeaseKeeper:
         if fault != self._fault:
             self._fault = fault
             self._log.warning("lease.unreachable", lease=self._api.name, error=error.message, hint=error.advice)
+
+    def _close(self, done: Event, *, was_held: bool) -> None:
+        try:
+            if was_held:
+                self._give_back()
+            self._api.close()
+        finally:
+            done.set()
 
     def _give_back(self) -> None:
         record = self._record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -93,3 +94,18 @@ def test_two_services_never_write_at_the_same_time(lab, kubernetes):
     )
 
     check_verdicts(verdicts, seconds=_SECONDS)
+
+
+def test_silent_api_server_does_not_hold_up_the_end(lab, kubernetes, tmp_path):
+    """The lease cannot be given back; then it runs out, and the process ends in time."""
+    lab.push("app", "1.0", image("first"))
+    lab.declare("app", "tags: {include: ['*']}")
+    kubernetes.put("imgsync", holderIdentity="", leaseDurationSeconds=1)
+    ends = threading.Event()
+    with Serving(lab.workplace, "--lease", "kubernetes", env=kubernetes.write_account(tmp_path / "account", "imgsync")) as serving:
+        serving.wait_for("run.ended")
+        kubernetes.answer = lambda *_: (503, b"") if ends.wait(30) else None
+        began = time.monotonic()
+        assert serving.end().code == 0
+        assert time.monotonic() - began < 4.5
+    ends.set()
