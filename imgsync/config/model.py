@@ -83,6 +83,11 @@ class Destination:
     repository: str = "{path}"
     tag: str = "{tag}"
 
+    @property
+    def place(self) -> str:
+        """Return the registry, and the namespace if there is one."""
+        return f"{self.registry}/{self.namespace}" if self.namespace else self.registry
+
 
 @dataclass(frozen=True, slots=True)
 class Prune:

@@ -123,7 +123,7 @@ def _make_notes(one: MirrorPlan, uncompared: Collection[str]) -> MirrorNotes:
     return MirrorNotes(
         mirror=mirror.name,
         source=mirror.source.registry,
-        destinations=tuple("/".join(part for part in (target.registry, target.namespace) if part) for target in mirror.destinations),
+        destinations=tuple(target.place for target in mirror.destinations),
         file=mirror.file,
         line=mirror.line,
         suspended=mirror.suspend,

@@ -65,7 +65,7 @@ def assess_run(result: RunResult) -> dict[str, MirrorResult]:
     parts = {pattern.mirror for pattern in result.order.only if pattern.is_part}
     plan, report = result.plan, result.report
     errors: dict[str, list[PlanError]] = defaultdict(list)
-    for error in _list_errors(result):
+    for error in result.errors:
         errors[error.mirror].append(error)
     notes = {one.mirror: one for one in plan.mirrors} if plan is not None else {}
     sums: dict[str, Counter[Result]] = defaultdict(Counter)
@@ -137,12 +137,6 @@ def count_results(result: RunResult) -> Mapping[str, int]:
     elif result.plan is not None:
         counts = result.plan.counts
     return {name: count for name, count in counts.items() if count}
-
-
-def _list_errors(result: RunResult) -> tuple[PlanError, ...]:
-    if result.report is not None:
-        return result.report.errors
-    return result.plan.errors if result.plan is not None else ()
 
 
 def _iter_seen(mirror: str, result: RunResult, *, has_kept: bool = True) -> Iterator[SeenTag | str]:

@@ -169,7 +169,7 @@ class LiveBoard:
         return MirrorView(
             name=name,
             source=describe_source(mirror.source),
-            destinations=tuple("/".join(part for part in (target.registry, target.namespace) if part) for target in mirror.destinations),
+            destinations=tuple(target.place for target in mirror.destinations),
             file=mirror.file,
             line=mirror.line,
             schedule=self._agenda.describe(mirror),
@@ -238,5 +238,5 @@ def _list_changes(tags: TagTable) -> Iterator[Change]:
 
 
 def _make_notes(mirror: Mirror) -> MirrorNotes:
-    destinations = tuple("/".join(part for part in (target.registry, target.namespace) if part) for target in mirror.destinations)
+    destinations = tuple(target.place for target in mirror.destinations)
     return MirrorNotes(mirror.name, mirror.source.registry, destinations, mirror.file, mirror.line, suspended=mirror.suspend)

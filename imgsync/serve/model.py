@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from imgsync.apply.report import Report
 from imgsync.config.only_pattern import OnlyPattern
-from imgsync.plan.model import Plan
+from imgsync.plan.model import Plan, PlanError
 from imgsync.system.dataclass import dataclass
 
 
@@ -82,3 +82,10 @@ class RunResult:
     exit_code: int = 0
     successes: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+
+    @property
+    def errors(self) -> tuple[PlanError, ...]:
+        """Return what could not be planned or applied."""
+        if self.report is not None:
+            return self.report.errors
+        return self.plan.errors if self.plan is not None else ()

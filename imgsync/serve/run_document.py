@@ -15,7 +15,7 @@ from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import append_hint, encode_errors
 from imgsync.documents.json_stream import to_json
 from imgsync.documents.report import encode_outcome
-from imgsync.plan.model import PENDING, Action, PlanError
+from imgsync.plan.model import PENDING, Action
 from imgsync.serve.model import RunResult, Trigger
 from imgsync.serve.views import RunSummary
 from imgsync.text.units import format_timestamp, parse_timestamp
@@ -32,7 +32,7 @@ _SHOWN = (Action.REFUSE, *sorted(PENDING), Action.HOLD)
 
 def encode_run(result: RunResult, summary: RunSummary) -> dict[str, Any]:
     """Return the document of a run, whose *summary* was made before."""
-    errors = _list_errors(result)
+    errors = result.errors
     outcomes, more_outcomes = _cut(_iter_outcomes(result))
     changes, more_changes = _cut(_iter_changes(result))
     left_out = {"errors": max(0, len(errors) - _ERRORS_LIMIT), "outcomes": more_outcomes, "changes": more_changes}
@@ -94,12 +94,6 @@ def _decode_moment(document: Mapping[str, Any], name: str) -> datetime:
     if moment is None:
         raise ValueError(f"{name} is not a time")
     return moment
-
-
-def _list_errors(result: RunResult) -> tuple[PlanError, ...]:
-    if result.report is not None:
-        return result.report.errors
-    return result.plan.errors if result.plan is not None else ()
 
 
 def _iter_outcomes(result: RunResult) -> Iterator[dict[str, Any]]:

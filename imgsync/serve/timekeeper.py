@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from imgsync.serve.clock import Clock
 
@@ -23,9 +23,5 @@ class Timekeeper:
         now, moment = self._clock.now(), self._clock.monotonic()
         expected = self._last[0] + timedelta(seconds=moment - self._last[1])
         self._last = (now, moment)
-        jump = _count_seconds(now, expected)
+        jump = (now - expected).total_seconds()
         return jump if abs(jump) >= JUMP_SECONDS else 0.0
-
-
-def _count_seconds(later: datetime, earlier: datetime) -> float:
-    return (later - earlier).total_seconds()
