@@ -290,7 +290,8 @@ class _Server:
         self._accepted.save()
 
     def _note_poll(self) -> None:
-        self.board.configuration = replace(self.board.configuration, checked_at=SystemClock().now())
+        if not self._watch.fault:
+            self.board.configuration = replace(self.board.configuration, checked_at=SystemClock().now())
         self.inbox.wake()
 
 

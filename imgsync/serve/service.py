@@ -149,7 +149,7 @@ class Service:
             board.configuration,
             revision=declarations.revision,
             loaded_at=now,
-            checked_at=now,
+            checked_at=board.configuration.checked_at if declarations.fault else now,
             errors=declarations.errors,
             failed_revision=declarations.failed_revision,
             fault=declarations.fault,

@@ -145,7 +145,7 @@ class ConfigurationView:
     The configuration in use, and what is wrong with a newer one.
 
     `origin` is the folder, or the URL and branch without a login. `revision` is the commit in use, "" for a folder. `errors` are those of the files of
-    `failed_revision`, which are not in use. `fault` says why the origin cannot be read, "" if it can.
+    `failed_revision`, which are not in use. `checked_at` is when the origin could last be read. `fault` says why it cannot be, "" if it can.
     """
 
     origin: str

@@ -75,7 +75,8 @@ def test_start_without_the_server_begins_with_the_last_good_commit(lab, reposito
         serving.wait_for("declarations.unreachable")
         serving.wait_for("run.ended")
         assert serving.get("/readyz").status_code == 200
-        assert str(repository.folder) in serving.get("/api/v1/status").json()["configuration"]["fault"]
+        configuration = serving.get("/api/v1/status").json()["configuration"]
+        assert (str(repository.folder) in configuration["fault"], configuration["checked_at"]) == (True, None)
         repository.folder.with_name("away").rename(repository.folder)
         declare(repository, lab, "1", "2")
         serving.wait_for("declarations.loaded", times=2)
