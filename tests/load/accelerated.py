@@ -72,7 +72,8 @@ def _serve(path: Path, start: datetime, hours: int, source: str) -> None:
 
     class QuickInbox(Inbox):
         def wait(self, seconds: float) -> None:
-            if board.running is not None:
+            # Beside the loop, it reads when mirrors ran before.
+            if board.running is not None or not serving._knows_earlier:
                 super().wait(5.0)
             elif seconds:
                 # As the clock of a machine, which never tells the very moment.
