@@ -99,7 +99,7 @@ class Agenda:
         self._selector = PartSelector(mirrors)
 
     def forget(self) -> None:
-        """Forget all mirrors before any ran; hints and requests stay."""
+        """Forget all mirrors and when they ran; hints and requests stay."""
         self._entries, self._changed, self._change_trigger = {}, {}, Trigger.START
 
     def has(self, hint: Hint) -> bool:

@@ -99,7 +99,7 @@ class Service:
         self._ends_at: float | None = None
         self._last_look = parts.clock.monotonic()
         self._knows_earlier = False
-        self._earlier = EarlierRuns(parts.read_successes, on_end=parts.inbox.wake, on_bug=lambda error: log_bug(parts.log, error))
+        self._earlier = self._make_earlier()
         self.on_declarations: Callable[[Declarations], None] = lambda _: None
         """Called with each configuration that comes into use."""
 
@@ -238,11 +238,19 @@ class Service:
             return
         view = lease.view()
         if view != board.lease:
+            if view.is_held and board.lease is not None and board.lease.since != view.since:
+                # Another replica may have run mirrors that were due here.
+                self._earlier.stop(0.0)
+                self._earlier, self._knows_earlier = self._make_earlier(), False
             board.lease = view
             board.touch()
 
+    def _make_earlier(self) -> EarlierRuns:
+        parts = self._parts
+        return EarlierRuns(parts.read_successes, on_end=parts.inbox.wake, on_bug=lambda error: log_bug(parts.log, error))
+
     def _learn_earlier_runs(self) -> None:
-        """Have the agenda know when mirrors ran before this process."""
+        """Have the agenda know when mirrors ran in other processes."""
         declarations, earlier, board = self._declarations, self._earlier, self._parts.board
         if self._knows_earlier or declarations is None or declarations.config is None:
             return
