@@ -293,7 +293,7 @@ def test_disk_stays_bounded_over_many_commits(repository, follow, tmp_path):
     repository.commit()
     follower = follow(repository.url)
     sizes = []
-    for number in range(effort(60, 2000)):
+    for number in range(effort(40, 2000)):
         repository.declare(f"m{number}")
         repository.write("other.txt", f"{number} " * 2000)
         if number % 3 == 0:
