@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from imgsync.config.git_settings import GitSettings
 from imgsync.config.model import Config, Mirror, RegistriesConfig, RegistrySettings, Requirements, SigningIdentity, SigningKey
 from imgsync.config.schedule import Schedule
 from imgsync.config.serve_settings import EventSettings, ServeSettings
@@ -39,7 +40,15 @@ def _show_registries(registries: RegistriesConfig) -> dict[str, Any]:
 
 def _show_serve(serve: ServeSettings) -> dict[str, Any]:
     token = {} if serve.token is None else {"token": "***"}
-    return token | {"private": serve.is_private, "hosts": list(serve.hosts), "events": {name: _show_event(one) for name, one in serve.events.items()}}
+    git = {} if serve.git == GitSettings() else {"git": _show_git(serve.git)}
+    events = {name: _show_event(one) for name, one in serve.events.items()}
+    return token | {"private": serve.is_private, "hosts": list(serve.hosts)} | git | {"events": events}
+
+
+def _show_git(git: GitSettings) -> dict[str, Any]:
+    login = {} if git.password is None else {"credentials": {"username": "***", "password": "***"}}
+    ssh = {name: value for name, value in (("key", git.key), ("known_hosts", git.known_hosts)) if value}
+    return login | ({"ca": git.ca} if git.ca else {}) | ({"ssh": ssh} if ssh else {})
 
 
 def _show_event(event: EventSettings) -> dict[str, Any]:
