@@ -57,10 +57,13 @@ class Pages:
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """Return the page *template*."""
         session = self._access.find_session(request)
-        running = self._board.running
+        # The login of a private page is for anyone.
+        may_read = session is not None or not self._parts.get_settings().is_private
+        running = self._board.running if may_read else None
         page = self._environment.get_template(template).render(
             board=self._board,
             now=self._parts.clock.now(),
+            may_read=may_read,
             running=running,
             progress=describe_progress(running) if running is not None else None,
             session=session,

@@ -326,3 +326,15 @@ def test_runs_of_unknown_or_suspended_mirrors_are_refused(mirror, status, site):
 
     assert site.post("/actions/plan", {"csrf": csrf, "mirror": mirror}).status_code == status
     assert site.asked() == []
+
+
+@pytest.mark.row("SRV-10")
+def test_login_of_a_private_page_shows_no_run(site):
+    """Neither that one is under way, nor its id."""
+    board = boards.busy_board()
+    boards.start_run(board)
+    text = site(board, private=True).get("/login").text
+
+    assert board.running.order.id not in text
+    assert "data-version" not in text
+    assert 'http-equiv="refresh"' not in text
