@@ -44,7 +44,8 @@ SENDER_TYPES: Mapping[str, SenderType] = MappingProxyType(
         "dockerhub": SenderType(has_path, dockerhub.read_changes),
         "aliyun": SenderType(has_path, dockerhub.read_changes),
         "cloudevents": SenderType(has_api_key, cloudevents.read_changes, delivery_header="ce-id"),
-        "pubsub": SenderType(has_path, pubsub.read_changes),
+        # Without its envelope, a message has its id in a header, if the subscription writes metadata.
+        "pubsub": SenderType(has_path, pubsub.read_changes, delivery_header="x-goog-pubsub-message-id"),
         "git": SenderType(has_git_proof, None, differs=False),
         "generic": SenderType(has_any_proof, generic.read_changes, differs=False, delivery_header="idempotency-key"),
     }

@@ -96,6 +96,16 @@ def test_message_without_its_envelope_is_read():
     assert receiver.hints() == ["project/app:1"]
 
 
+def test_message_without_its_envelope_has_its_id_in_a_header():
+    """So a tag that moves there and back within five minutes counts each time, and a repeated message once."""
+    receiver = Receiver("pubsub")
+    document = {"action": "INSERT", "tag": f"{REGISTRY}/project/app:1"}
+
+    answers = [receiver.prove(document, X_Goog_Pubsub_Message_Id=number).status for number in ("1", "2", "2")]
+
+    assert answers == [202, 202, 200]
+
+
 @pytest.mark.row("EVT-05")
 @pytest.mark.parametrize(
     ("repository", "tag"),
