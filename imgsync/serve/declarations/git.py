@@ -97,6 +97,8 @@ class GitFollower:
         self._read_commit = ""
         self._good = self._read_good()
         self._begins = True
+        # The newest commit was to be read again while the repository could not be read.
+        self._owes_reading = False
         self._others, self._facts = tuple(others), read_facts(others)
         # The files of secrets that registries.yaml names.
         self._named: tuple[str, ...] = ()
@@ -112,7 +114,8 @@ class GitFollower:
         """
         begins, self._begins = self._begins, False
         facts, self._facts = self._facts, read_facts((*self._others, *self._named))
-        must_read = must_read or facts != self._facts
+        is_asked = must_read or facts != self._facts
+        must_read = is_asked or self._owes_reading
         try:
             newest = self._store.find_newest()
             if newest == self._read_commit and not must_read:
@@ -120,10 +123,12 @@ class GitFollower:
             if newest != self._read_commit:
                 self._take(newest)
         except ImgsyncError as error:
-            known = self._load_good() if begins or must_read else None
+            known = self._load_good() if begins or is_asked else None
+            self._owes_reading = must_read
             if known is None:
                 raise
             return replace(known, fault=error.message)
+        self._owes_reading = False
         return self._load_newest(falls_back=begins or must_read)
 
     def close(self) -> None:

@@ -412,6 +412,20 @@ def test_paths_out_of_the_repository_are_refused(path):
         check_git_path(path)
 
 
+def test_reading_that_failed_is_made_up_for(repository, follow):
+    """registries.yaml was corrected while the server was gone: the commit that it made invalid is read again."""
+    commit = repository.commit()
+    follower = follow(repository.url)
+    follower.poll()
+    away = repository.folder.with_name("away")
+    repository.folder.rename(away)
+    assert follower.poll(must_read=True).fault
+    away.rename(repository.folder)
+    found = follower.poll()
+    assert (found.revision, found.fault) == (commit, "")
+    assert follower.poll() is None
+
+
 def test_lock_folder_outside_of_the_repository_is_refused_by_its_name(repository, follow):
     """The error names the option that has the folder."""
     with pytest.raises(UsageError, match="--lock-dir: '/locks' is not a path inside"):
