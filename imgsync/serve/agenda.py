@@ -13,11 +13,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from imgsync.config.model import Mirror
+from imgsync.config.only_pattern import OnlyPattern
 from imgsync.config.schedule import Schedule
 from imgsync.serve.due import describe_schedule, find_longest_wait, find_next
 from imgsync.serve.hint_pool import HintPool
 from imgsync.serve.model import Hint, Request, RunOrder, Trigger
-from imgsync.serve.select_parts import PartSelector
+from imgsync.serve.select_parts import PARTS_LIMIT, PartSelector
 from imgsync.system.dataclass import dataclass
 
 _FIRST_PAUSE = timedelta(minutes=1)
@@ -35,6 +36,7 @@ class _Entry:
     When one mirror runs.
 
     `served_until` is the last moment of the schedule that led to a run. `retry_at` and `release_at` come in between. A retry that does not apply only plans.
+    `retry_only` are the parts to retry, empty for the whole mirror.
     """
 
     mirror: Mirror
@@ -43,12 +45,28 @@ class _Entry:
     served_until: datetime
     retry_at: datetime | None = None
     retry_applies: bool = True
+    retry_only: tuple[OnlyPattern, ...] = ()
     release_at: datetime | None = None
     failures: int = 0
 
     def find_next(self) -> datetime:
         """Return when it runs next."""
         return min(moment for moment in (self.due_at, self.retry_at, self.release_at) if moment is not None)
+
+    def is_scheduled(self, now: datetime) -> bool:
+        """Return whether it is due by more than a retry."""
+        return self.due_at <= now or (self.release_at is not None and self.release_at <= now)
+
+    def retry(self, at: datetime, parts: tuple[OnlyPattern, ...], *, applies: bool) -> None:
+        """Have *parts* retried, empty for the whole, with what waits already."""
+        is_whole = not parts or (self.retry_at is not None and not self.retry_only)
+        joined = () if is_whole else tuple(dict.fromkeys((*self.retry_only, *parts)))
+        self.retry_at, self.retry_applies = at, applies
+        self.retry_only = joined if len(joined) <= PARTS_LIMIT else ()
+
+    def end_retries(self) -> None:
+        """Forget that runs failed."""
+        self.failures, self.retry_at, self.retry_applies, self.retry_only = 0, None, True, ()
 
 
 class Agenda:
@@ -181,7 +199,7 @@ class Agenda:
                 known.mirror = mirror
                 return known
             due_at = find_next(schedule, known.served_until, jitter=self._chance)
-            return _Entry(mirror, schedule, due_at, known.served_until, known.retry_at, known.retry_applies, known.release_at, known.failures)
+            return _Entry(mirror, schedule, due_at, known.served_until, known.retry_at, known.retry_applies, known.retry_only, known.release_at, known.failures)
         entry = _Entry(mirror, schedule, now, last_run or now)
         if known is not None:
             entry.served_until = known.served_until
@@ -215,13 +233,12 @@ class Agenda:
         due = [entry for entry in self._entries.values() if entry.find_next() <= now]
         if not due:
             return None
-        full = [entry for entry in due if self._needs_full_run(entry, now)]
-        names = [entry.mirror.name for entry in full or due]
-        is_scheduled = any(entry.due_at <= now or (entry.release_at is not None and entry.release_at <= now) for entry in full)
-        return self._make_order(now, Trigger.SCHEDULE if is_scheduled else Trigger.RETRY, names, applies=bool(full))
-
-    def _needs_full_run(self, entry: _Entry, now: datetime) -> bool:
-        return entry.retry_applies or entry.due_at <= now or (entry.release_at is not None and entry.release_at <= now)
+        scheduled = [entry for entry in due if entry.is_scheduled(now)]
+        whole = [entry for entry in due if entry in scheduled or (entry.retry_applies and not entry.retry_only)]
+        parts = [entry for entry in due if entry.retry_applies and entry not in whole]
+        names = [entry.mirror.name for entry in whole or parts or due]
+        order = self._make_order(now, Trigger.SCHEDULE if scheduled else Trigger.RETRY, names, applies=bool(whole or parts))
+        return order if whole else replace(order, only=tuple(pattern for entry in parts for pattern in entry.retry_only))
 
     def _take_hints(self, now: datetime, moment: float) -> RunOrder | None:
         parts = self._selector.select(self._hints.take(moment))
@@ -233,7 +250,7 @@ class Agenda:
         return RunOrder(self._make_id(now), trigger, tuple(mirrors), applies and not self._only_plans)
 
     def _begin(self, order: RunOrder, now: datetime) -> None:
-        if order.trigger is Trigger.EVENT or not (order.applies or self._only_plans):
+        if order.trigger is Trigger.EVENT or order.only or not (order.applies or self._only_plans):
             return
         for name in order.mirrors:
             entry = self._entries[name]
@@ -246,21 +263,20 @@ class Agenda:
 
     def _settle(self, entry: _Entry, order: RunOrder, now: datetime, spread: float | None, *, release_at: datetime | None) -> None:
         """Settle one mirror; *spread* is None if it succeeded."""
-        is_part = any(pattern.is_part and pattern.mirror == entry.mirror.name for pattern in order.only)
+        parts = tuple(pattern for pattern in order.only if pattern.is_part and pattern.mirror == entry.mirror.name)
         if spread is not None:
             entry.failures += 1
             # A plan that fails meanwhile does not make the retry of an apply a plan.
             was_to_apply = entry.retry_at is not None and entry.retry_applies
-            entry.retry_at = now + _choose_pause(entry) * spread
-            entry.retry_applies = was_to_apply or order.applies or self._only_plans
-        elif not is_part and (order.applies or self._only_plans):
-            entry.failures, entry.retry_at, entry.retry_applies = 0, None, True
+            entry.retry(now + _choose_pause(entry) * spread, parts, applies=was_to_apply or order.applies or self._only_plans)
+        elif (order.applies or self._only_plans) if not parts else (entry.retry_only and set(entry.retry_only) <= set(parts)):
+            entry.end_retries()
         elif not entry.retry_applies:
             entry.retry_at, entry.retry_applies = None, True
         # A cron expression says when images may move.
         if entry.schedule.cron:
             entry.release_at = None
-        elif not is_part:
+        elif not parts:
             entry.release_at = release_at
         elif release_at is not None:
             entry.release_at = min(release_at, entry.release_at or release_at)

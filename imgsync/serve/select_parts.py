@@ -13,7 +13,7 @@ from imgsync.serve.model import Hint
 from imgsync.system.dataclass import dataclass
 
 _TAGS_LIMIT = 20
-_PARTS_LIMIT = 50
+PARTS_LIMIT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +75,4 @@ def _write_parts(mirror: str, parts: dict[str, set[str]]) -> Sequence[OnlyPatter
         few = [""] if "" in tags or len(tags) > _TAGS_LIMIT else sorted(tags)
         # Neither a repository nor a tag has a character that means something in a glob.
         found += (OnlyPattern(f"{mirror}/{repository}{f':{tag}' if tag else ''}", mirror, repository, tag) for tag in few)
-    return found if len(found) <= _PARTS_LIMIT else None
+    return found if len(found) <= PARTS_LIMIT else None

@@ -204,6 +204,35 @@ def test_held_tag_of_an_event_is_copied_when_it_is_released():
     assert (order.trigger, order.only, order.applies) == (Trigger.SCHEDULE, (), True)
 
 
+@pytest.mark.parametrize("schedule", [_NIGHTLY, Schedule(every_seconds=86400.0)], ids=["cron", "interval"])
+def test_failed_part_is_retried_as_a_part(schedule):
+    """The rest of the mirror waits for its own moment, which stays where it was."""
+    diary = Diary([mirror("a", schedule)], last_runs={"a": START - timedelta(hours=1)})
+    diary.settle()
+    due_at = diary.agenda.find_next_run("a")
+    for tag in ("1.0", "2.0"):
+        diary.hint(Hint("s.io", "app", tag))
+        diary.wait(seconds=3)
+        diary.finish(diary.take(), failed=["a"])
+    diary.wait(minutes=3)
+    order = diary.take()
+    assert (order.trigger, order.applies, [pattern.text for pattern in order.only]) == (Trigger.RETRY, True, ["a/app:1.0", "a/app:2.0"])
+    diary.finish(order)
+    assert (diary.agenda.get_failures("a"), diary.agenda.find_next_run("a")) == (0, due_at)
+
+
+def test_failed_part_joins_the_retry_of_its_mirror():
+    """The whole mirror is applied, which has the part."""
+    diary = Diary([mirror("a")])
+    diary.finish(diary.take(), failed=["a"])
+    diary.hint(Hint("s.io", "app", "1.0"))
+    diary.wait(seconds=3)
+    diary.finish(diary.take(), failed=["a"])
+    diary.wait(minutes=3)
+    order = diary.take()
+    assert (order.trigger, order.only) == (Trigger.RETRY, ())
+
+
 def test_changed_mirror_is_applied_at_once_and_others_wait():
     """Only what its declaration says has changed."""
     diary = Diary([mirror("a"), mirror("b"), mirror("c", _NIGHTLY)])

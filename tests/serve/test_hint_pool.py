@@ -134,18 +134,6 @@ def test_event_never_changes_the_schedule():
     assert diary.agenda.find_next_run("a") == before
 
 
-def test_failed_event_is_retried_for_the_whole_mirror():
-    """What it was about is not known any more."""
-    diary = Diary([mirror("a")])
-    diary.settle()
-    diary.hint(hint())
-    diary.wait(seconds=1)
-    diary.finish(diary.take(), failed=["a"])
-    diary.wait(minutes=2)
-    order = diary.take()
-    assert (order.trigger, order.mirrors, order.only) == (Trigger.RETRY, ("a",), ())
-
-
 @pytest.mark.row("LOOP-08")
 def test_events_do_not_starve_the_schedule():
     """Between two runs of events, what is due has its turn."""
