@@ -43,15 +43,16 @@ def open_listeners(parts: WebParts, receive: ReceiveEvent, addresses: Addresses,
     """
     app = make_app(parts)
     with contextlib.ExitStack() as stack:
-        main = _open(app, addresses.main, stack, on_error)
-        events = None if addresses.events is None else _open(make_events_app(receive), addresses.events, stack, on_error)
+        servers = 1 if addresses.events is None else 2
+        main = _open(app, addresses.main, stack, on_error, servers=servers)
+        events = None if addresses.events is None else _open(make_events_app(receive), addresses.events, stack, on_error, servers=servers)
         # Before the servers: they wait for the answers that are being sent.
         stack.callback(app.close)
         yield Addresses(main, events)
 
 
-def _open(app: Application, address: ListenAddress, stack: contextlib.ExitStack, on_error: Callable[[BaseException], None]) -> ListenAddress:
-    server = HttpServer(app, address, on_error=on_error)
+def _open(app: Application, address: ListenAddress, stack: contextlib.ExitStack, on_error: Callable[[BaseException], None], *, servers: int) -> ListenAddress:
+    server = HttpServer(app, address, on_error=on_error, servers=servers)
     server.start()
     stack.callback(server.close, _CLOSE_SECONDS)
     return server.address

@@ -44,18 +44,19 @@ class HttpServer:
         on_error: Callable[[BaseException], None],
         limits: Limits | None = None,
         connections: int = CONNECTIONS_LIMIT,
+        servers: int = 1,
     ) -> None:
         """
         Listen on *address*, and accept nothing yet.
 
-        No more *connections* than half of the descriptors that this process may open.
+        All *servers* of this process together have no more connections than half of the descriptors that it may open.
 
         Raises:
             UsageError: The address cannot be listened on.
         """
         assert_patched()
         self._is_closing = False
-        most = min(connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        most = limit_connections(connections, servers)
         self.connections = Connections(most, _HELD_LIMIT_BYTES)
         attributes = {
             "connections": self.connections,
@@ -100,3 +101,8 @@ class HttpServer:
         ends = time.monotonic() + seconds
         while self.connections.count and time.monotonic() < ends:
             pause(_CLOSE_LOOK_SECONDS)
+
+
+def limit_connections(most: int, servers: int) -> int:
+    """Return how many connections, at most *most*, one of *servers* may have."""
+    return min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // (2 * servers))

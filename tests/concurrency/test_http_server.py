@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from imgsync.concurrency.http_server import limit_connections
 from tests.support.web_server import WebServer, web_server
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -130,6 +131,20 @@ def test_more_connections_than_allowed_drop_the_ones_that_wait_longest():
         wait_until(lambda: server.ask("look")["connections"] <= 41)
         assert server.ask("look")["dropped"] >= 80
         assert read_all(found[0]) == b""
+
+
+@pytest.mark.row("SRV-13")
+@pytest.mark.parametrize(("servers", "limit"), [(1, 128), (2, 64)])
+def test_servers_share_half_of_the_descriptors(servers, limit):
+    """A port for events and one for pages leave the other half to registries."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        found = limit_connections(1000, servers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert found == limit
 
 
 @pytest.mark.row("SRV-13")
