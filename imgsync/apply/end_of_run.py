@@ -12,7 +12,7 @@ from imgsync.logs.logger import Logger
 from imgsync.plan.mirror_part import find_part
 from imgsync.plan.model import Action
 from imgsync.state import StateStore
-from imgsync.text.units import format_timestamp
+from imgsync.text.units import format_timestamp, parse_timestamp
 
 _UNSUCCESSFUL = {Result.FAILED, Result.REFUSED, Result.REMAINING}
 
@@ -26,10 +26,19 @@ def record_end(report: Report, config: Config, state: StateStore, *, requeues: i
             successes=list_successes(report, config),
             requeues=requeues,
             moment=format_timestamp(datetime.now(UTC)),
-            covers_all=config.is_complete and not report.errors,
+            covers_all=(config.is_complete or _have_all_others_succeeded(config, state)) and not report.errors,
         )
     except StateError as error:
         log.warning("state.degraded", reason=error.message)
+
+
+def _have_all_others_succeeded(config: Config, state: StateStore) -> bool:
+    """Return whether the other mirrors succeeded since a run was interrupted."""
+    began = parse_timestamp(state.interrupted_at)
+    if began is None or not config.others:
+        return False
+    moments = (parse_timestamp(state.last_successes.get(mirror.name, "")) for mirror in config.others)
+    return all(moment is not None and moment > began for moment in moments)
 
 
 def list_left(report: Report, before: Sequence[str], *, sees_all: bool) -> list[str]:

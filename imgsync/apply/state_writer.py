@@ -7,6 +7,7 @@ A state that cannot be written does not fail the run: it only costs the next run
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from imgsync.apply.adopt import summarize_referrers
@@ -20,6 +21,7 @@ from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Change, Plan
 from imgsync.state import Record, SeenBlobs
 from imgsync.system.packed_rows import split_blocks
+from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
     from imgsync.apply.copy_change import FinishedChange
@@ -47,7 +49,7 @@ class StateWriter:
     def begin_copies(self) -> None:
         """Note that copies begin, in case this run is killed."""
         try:
-            self._state.begin_copies()
+            self._state.begin_copies(format_timestamp(datetime.now(UTC)))
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)
 

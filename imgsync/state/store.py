@@ -56,8 +56,7 @@ class StateStore:
         self._thread = thread
         self._records = PackedRecords()
         self._notes = {kind: PackedNotes() for kind in (*KINDS, _PULLED)}
-        # Whether an earlier run began to copy and never ended: blobs may be where no record says so.
-        self.was_interrupted = False
+        self._has_begun = False
         # Made when first needed: few runs ask.
         self._blob_repositories: set[tuple[str, str]] | None = None
         if cache is not None:
@@ -85,13 +84,9 @@ class StateStore:
 
         Args:
             records: What was pushed or adopted.
-
             blobs: Blobs and manifests seen at a destination.
-
             lost: (registry, repository path, digests) of those that are no longer there.
-
             referrers: (destination repository, digest, tags): the referrer tags at the source when the image was copied.
-
             seen: (source repository, digest, moment) of a digest held by `min_age`; an earlier moment stays.
 
         Raises:
@@ -124,7 +119,6 @@ class StateStore:
 
         Args:
             gone: (destination, moment) of each; an earlier moment stays.
-
             returned: Destinations whose tag is back at the source.
 
         Raises:
@@ -136,17 +130,18 @@ class StateStore:
                 self._note(values, _GONE, destination, moment)
         self._write(values)
 
-    def begin_copies(self) -> None:
+    def begin_copies(self, moment: str) -> None:
         """
-        Note that copies begin; `record_run_end` removes the note.
+        Note that copies begin at *moment*, until `record_run_end`.
 
         Raises:
             StateError: The state cannot be written.
         """
-        values: dict[str, str | None] = {}
-        self.was_interrupted = _BEGUN in self._notes[_RUN]
-        self._note(values, _RUN, _BEGUN, "1")
-        self._write(values)
+        if _BEGUN not in self._notes[_RUN]:
+            values: dict[str, str | None] = {}
+            self._has_begun = True
+            self._note(values, _RUN, _BEGUN, moment)
+            self._write(values)
 
     def record_run_end(self, *, remaining: Iterable[str], successes: Iterable[str], requeues: int, moment: str, covers_all: bool = True) -> None:
         """
@@ -154,13 +149,9 @@ class StateStore:
 
         Args:
             remaining: The destinations left for the next run, in order.
-
             successes: The mirrors that are up to date.
-
             requeues: How many runs in a row were requeued.
-
             moment: When the run ended (RFC 3339).
-
             covers_all: Whether the run covered every mirror, and with them what an interrupted run left.
 
         Raises:
@@ -177,7 +168,22 @@ class StateStore:
         if covers_all or not self.was_interrupted:
             self._notes[_RUN].pop(_BEGUN, None)
             values[f"{_RUN} {_BEGUN}"] = None
+            self._has_begun = False
         self._write(values)
+
+    @property
+    def was_interrupted(self) -> bool:
+        """
+        Return whether an earlier run began to copy and never ended.
+
+        Then blobs may be where no record says so.
+        """
+        return _BEGUN in self._notes[_RUN] and not self._has_begun
+
+    @property
+    def interrupted_at(self) -> str:
+        """Return when the interrupted run began, "" if none or unknown."""
+        return self._notes[_RUN].get(_BEGUN, "") if self.was_interrupted else ""
 
     @property
     def remaining(self) -> tuple[str, ...]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 
-from imgsync.apply.end_of_run import list_left, list_successes
+from imgsync.apply.end_of_run import list_left, list_successes, record_end
 from imgsync.apply.report import Outcome, Report, Result
+from imgsync.concurrency.native_thread import NativeThread
 from imgsync.config.model import Config, Mirror, RegistriesConfig, Source
 from imgsync.plan.model import Action, PlanError
+from imgsync.state import open_state
 from tests.support.plans import change
 
 ERROR = PlanError("a", "s.io/app", "503", "try again later")
@@ -54,3 +57,25 @@ def test_mirror_succeeds_unless_an_image_failed_was_refused_or_is_left(result):
 
     assert list_successes(report(t1=result), config) == (["b"] if is_bad else ["a", "b"])
     assert list_successes(Report("abcd1234", (), (ERROR,)), config) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("succeeded_at", "ends"),
+    [("2026-03-02T10:00:01Z", True), ("2026-03-02T10:00:00Z", False), (None, False)],
+    ids=["since then", "at that very moment", "never"],
+)
+def test_interruption_is_over_once_each_mirror_succeeded(succeeded_at, ends, tmp_path):
+    """Mirrors with schedules of their own are never all in one run."""
+    mirrors = [Mirror(name, Source("s.io"), ()) for name in "ab"]
+    config = Config((mirrors[0],), RegistriesConfig(), is_complete=False, others=(mirrors[1],))
+    with open_state(str(tmp_path / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=pytest.fail) as state:
+        state.begin_copies("2026-03-02T10:00:00Z")
+    with open_state(str(tmp_path / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=pytest.fail) as state:
+        if succeeded_at is not None:
+            state.record_run_end(remaining=(), successes=["b"], requeues=0, moment=succeeded_at, covers_all=False)
+        state.begin_copies("2026-03-02T10:05:00Z")
+        assert (state.was_interrupted, state.interrupted_at) == (True, "2026-03-02T10:00:00Z")
+        record_end(report(t1=Result.COPIED), config, state, requeues=0, log=structlog.get_logger())
+    with open_state(str(tmp_path / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=pytest.fail) as state:
+        state.begin_copies("2026-03-02T10:10:00Z")
+        assert state.was_interrupted is not ends
