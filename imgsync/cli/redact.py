@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from imgsync.apply.packed_outcomes import pack_outcomes
 from imgsync.cli.output import get_redaction
+from imgsync.plan.model import KeptView, Plan
 from imgsync.plan.packed_changes import pack_changes
 
 if TYPE_CHECKING:
     from imgsync.apply.report import Report
     from imgsync.plan.findings import Verification
-    from imgsync.plan.model import Change, KeptTags, Plan
 
 _Value = TypeVar("_Value")
 _TEXTS = ("reference", "message", "reason", "error", "hint")
@@ -25,7 +25,7 @@ _TEXTS = ("reference", "message", "reason", "error", "hint")
 
 def redact_plan(plan: Plan) -> Plan:
     """Return *plan* with the texts of its changes and errors cleaned."""
-    changes, kept = pack_changes(_iter_cleaned(plan.changes)), tuple(map(_CleanedTags, plan.kept))
+    changes, kept = pack_changes(_iter_cleaned(plan.changes)), tuple(KeptView(kept, _iter_cleaned) for kept in plan.kept)
     # The id is a hash of the changes as they are.
     return replace(plan, changes=changes, errors=_clean_all(plan.errors), gone=_clean_all(plan.gone), known_id=plan.id, kept=kept)
 
@@ -39,20 +39,6 @@ def redact_report(report: Report) -> Report:
 def redact_verification(found: Verification) -> Verification:
     """Return *found* with the texts of its findings and errors cleaned."""
     return replace(found, findings=_clean_all(found.findings), errors=_clean_all(found.errors))
-
-
-class _CleanedTags:
-    """Kept changes with their texts cleaned when they are read."""
-
-    def __init__(self, kept: KeptTags[Change]) -> None:
-        self._kept = kept
-        self.mirror = kept.mirror
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def __iter__(self) -> Iterator[Change]:
-        return _iter_cleaned(self._kept)
 
 
 def _clean_all(values: tuple[_Value, ...]) -> tuple[_Value, ...]:

@@ -97,6 +97,24 @@ class KeptTags(Protocol[Value_co]):
         """Yield each."""
 
 
+class KeptView:
+    """The kept changes of one mirror, as *read* yields them."""
+
+    def __init__(self, kept: KeptTags[Change], read: Callable[[Iterable[Change]], Iterator[Change]]) -> None:
+        """Read nothing yet."""
+        self._kept = kept
+        self._read = read
+        self.mirror = kept.mirror
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Change]:
+        """Yield each."""
+        return self._read(self._kept)
+
+
 @dataclass(frozen=True, slots=True)
 class PlanError:
     """

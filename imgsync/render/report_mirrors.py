@@ -8,6 +8,7 @@ from typing import Any
 
 from imgsync.apply.report import Report, Result
 from imgsync.plan.model import PlanError
+from imgsync.render.bar_segments import Segment, make_segments
 from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
@@ -27,7 +28,6 @@ RESULT_NAMES: Mapping[str, str] = {
 # A browser is slow with more lines; a chart is hard to read with more bars.
 _MAX_LINES = 200
 _MAX_BARS = 10
-_MIN_PERCENT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,6 @@ class Count:
     kind: str
     name: str
     count: str
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of a bar, in percent of its width."""
-
-    kind: str
-    begin: str
-    width: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +136,7 @@ def _make_line(name: str, totals: MirrorTotals) -> MirrorLine:
     return MirrorLine(
         sanitize_short(name),
         _name_counts(totals.results),
-        tuple(_make_segments(totals.results)),
+        tuple(make_segments({kind: totals.results[kind] for kind in RESULT_NAMES}, digits=2)),
         format_bytes(totals.bytes_copied) if totals.bytes_copied else "–",
         format_duration(totals.seconds) if totals.seconds else "–",
     )
@@ -153,16 +144,6 @@ def _make_line(name: str, totals: MirrorTotals) -> MirrorLine:
 
 def _name_counts(results: Counter[str], *, always: str = "") -> tuple[Count, ...]:
     return tuple(Count(kind, name, f"{results[kind]:,}") for kind, name in RESULT_NAMES.items() if results[kind] or kind == always)
-
-
-def _make_segments(results: Counter[str]) -> Iterator[Segment]:
-    """Yield the parts of a bar; one of 20,000 is still visible."""
-    widths = {kind: max(_MIN_PERCENT, 100 * results[kind] / results.total()) for kind in RESULT_NAMES if results[kind]}
-    scale = 100 / sum(widths.values())
-    begin = 0.0
-    for kind, width in widths.items():
-        yield Segment(kind, f"{begin * scale:.2f}", f"{width * scale:.2f}")
-        begin += width
 
 
 def _make_bars(values: Mapping[str, Any], show: Callable[[Any], str]) -> tuple[Bar, ...]:

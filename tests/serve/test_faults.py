@@ -101,10 +101,7 @@ def test_failing_registry_is_retried_and_recovers(mirrored):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_signal_drains_the_run_within_its_grace(number, lab):
     """The run is cut after the grace, recorded and in the history; the next process finishes it."""
-    lab.push("app", "1.0", image(lab.name, layers=1, layer_bytes=200_000))
-    lab.declare("app", "tags: {include: ['*']}\nreferrers: false")
-    held = Hold()
-    lab.source.add(held, method="GET", target="/blobs/")
+    held = _hold_a_copy(lab)
     with Serving(lab.workplace, "--grace", "1s") as serving:
         held.reached()
         began = time.monotonic()
@@ -122,10 +119,7 @@ def test_signal_drains_the_run_within_its_grace(number, lab):
 @pytest.mark.row("LOOP-03")
 def test_readiness_ends_with_the_first_signal(lab):
     """While the run drains, no new work is sent here, and the page still answers."""
-    lab.push("app", "1.0", image(lab.name, layers=1, layer_bytes=200_000))
-    lab.declare("app", "tags: {include: ['*']}\nreferrers: false")
-    held = Hold()
-    lab.source.add(held, method="GET", target="/blobs/")
+    held = _hold_a_copy(lab)
     with Serving(lab.workplace, "--grace", "10s") as serving:
         held.reached()
         serving.send(signal.SIGTERM)
@@ -141,10 +135,7 @@ def test_readiness_ends_with_the_first_signal(lab):
 @pytest.mark.row("LOOP-03")
 def test_second_signal_ends_at_once(lab):
     """The user does not wait for the grace."""
-    lab.push("app", "1.0", image(lab.name, layers=1, layer_bytes=200_000))
-    lab.declare("app", "tags: {include: ['*']}\nreferrers: false")
-    held = Hold()
-    lab.source.add(held, method="GET", target="/blobs/")
+    held = _hold_a_copy(lab)
     with Serving(lab.workplace, "--grace", "10m") as serving:
         held.reached()
         serving.send(signal.SIGTERM)
@@ -155,10 +146,7 @@ def test_second_signal_ends_at_once(lab):
 @pytest.mark.row("LOOP-03")
 def test_killed_process_is_taken_over(lab):
     """What it was copying when it was killed is copied by the next one."""
-    lab.push("app", "1.0", image(lab.name, layers=1, layer_bytes=200_000))
-    lab.declare("app", "tags: {include: ['*']}\nreferrers: false")
-    held = Hold()
-    lab.source.add(held, method="GET", target="/blobs/")
+    held = _hold_a_copy(lab)
     with Serving(lab.workplace) as serving:
         held.reached()
         serving.crash()
@@ -210,3 +198,12 @@ def test_state_that_cannot_be_written_is_shown(mirrored):
         assert serving.events("state.degraded")
         eventually(lambda: any("state" in problem for problem in serving.get("/api/v1/status").json()["problems"]))
     assert mirrored.served_tags("app") == ["1.0"]
+
+
+def _hold_a_copy(lab) -> Hold:
+    """Declare an image whose copy does not end until it is released."""
+    lab.push("app", "1.0", image(lab.name, layers=1, layer_bytes=200_000))
+    lab.declare("app", "tags: {include: ['*']}\nreferrers: false")
+    held = Hold()
+    lab.source.add(held, method="GET", target="/blobs/")
+    return held

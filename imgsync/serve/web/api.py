@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request, Response
 from imgsync.concurrency.greenlets import breathe
 from imgsync.documents.json_stream import Rows, iter_json
 from imgsync.documents.plan import encode_plan
-from imgsync.plan.model import Change, KeptTags
+from imgsync.plan.model import KeptView
 from imgsync.serve.documents import encode_mirror, encode_mirrors, encode_runs, encode_status
 from imgsync.serve.metrics import KIND, ServeMetrics
 from imgsync.serve.views import TagState
@@ -88,7 +88,7 @@ class Api:
         if config is None:
             raise ServiceUnavailable("no configuration is loaded")
         plan = self._board.make_plan()
-        plan = replace(plan, kept=tuple(map(_BreathingTags, plan.kept)))
+        plan = replace(plan, kept=tuple(KeptView(kept, breathe) for kept in plan.kept))
         return self._answer(encode_plan(plan, config, explain=False, clean=self._clean))
 
     def reconcile(self, request: Request) -> Response:
@@ -125,20 +125,6 @@ class Api:
         if isinstance(value, list | tuple):
             return [self._clean(one) for one in value]
         return value
-
-
-class _BreathingTags:
-    """Kept changes of a plan; others run while they are read."""
-
-    def __init__(self, kept: KeptTags[Change]) -> None:
-        self._kept = kept
-        self.mirror = kept.mirror
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def __iter__(self) -> Iterator[Change]:
-        return breathe(self._kept)
 
 
 def _read_request(request: Request) -> tuple[str, bool]:

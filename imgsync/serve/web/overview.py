@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from imgsync.progress.counts import Counts
+from imgsync.render.bar_segments import Segment, make_segments
 from imgsync.serve.board import Board
 from imgsync.serve.views import MirrorState, MirrorView, RunningView, TagState
 from imgsync.serve.web.paging import Page, cut_page
@@ -15,22 +16,12 @@ from imgsync.system.dataclass import dataclass
 from imgsync.text.units import choose_noun, format_bytes, format_duration
 
 MIRRORS_PER_PAGE = 200
-_MIN_PERCENT = 1.5
 _MAX_IMAGES = 6
 # More make a headline that is hard to read; the counts below it have all.
 _PHRASES = 2
 _SEVERITY = {state: number for number, state in enumerate(STATE_NAMES)}
 _FAULT_HINT = "check the address or folder, and the login; imgsync goes on with what it has, and tries again by itself"
 _MOODS = {"failing": "failed", "refused": "refused", "pending": "remaining", "unchecked": "remaining"}
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of a bar, in percent of its width."""
-
-    kind: str
-    begin: str
-    width: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +81,9 @@ def make_verdict(board: Board, mirrors: Sequence[MirrorView]) -> tuple[str, str]
     return "copied", f"All {active:,} mirrors are in step" if active > 1 else "The mirror is in step"
 
 
-def make_segments(counts: Mapping[TagState, int]) -> Iterator[Segment]:
-    """Yield the parts of a bar, none too small to see."""
-    total = sum(counts.values())
-    widths = {state: max(_MIN_PERCENT, 100 * counts[TagState(state)] / total) for state in STATE_NAMES if state in counts and counts[TagState(state)]}
-    scale = 100 / sum(widths.values()) if widths else 0
-    begin = 0.0
-    for state, width in widths.items():
-        yield Segment(state, f"{begin * scale:.1f}", f"{width * scale:.1f}")
-        begin += width
+def list_segments(counts: Mapping[TagState, int]) -> Iterator[Segment]:
+    """Yield the parts of a mirror's bar, the worst first."""
+    return make_segments(dict(list_counts(counts)), digits=1)
 
 
 def list_counts(counts: Mapping[TagState, int]) -> list[tuple[str, int]]:

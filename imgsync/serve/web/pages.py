@@ -20,8 +20,8 @@ from imgsync.serve.web.overview import (
     has_words,
     list_counts,
     list_problems,
+    list_segments,
     list_shown,
-    make_segments,
     make_verdict,
 )
 from imgsync.serve.web.paging import Page, cut_page, parse_page, read_page, split_words
@@ -72,7 +72,7 @@ class Pages:
             path=request.path,
             count_names=COUNT_NAMES,
             describe_run=describe_run,
-            make_segments=make_segments,
+            list_segments=list_segments,
             list_counts=list_counts,
             **values,
         )

@@ -81,33 +81,19 @@ def _split_hint(entry: Mapping[str, Any], name: str) -> tuple[str, str]:
 
 
 def _read_outcome(one: Mapping[str, Any]) -> Row:
-    kind, words = COUNT_NAMES.get(_text(one, "result"), ("held", _text(one, "result")))
-    size, seconds = _number(one, "bytes_copied"), one.get("seconds")
-    return Row(
-        _text(one, "destination"),
-        _text(one, "source"),
-        _text(one, "mirror"),
-        kind,
-        words,
-        _text(one, "error") or _text(one, "reason"),
-        format_bytes(size) if size else _NOTHING,
-        format_duration(seconds) if isinstance(seconds, int | float) and seconds else _NOTHING,
-    )
+    seconds = one.get("seconds")
+    taken = format_duration(seconds) if isinstance(seconds, int | float) and seconds else _NOTHING
+    return _make_row(one, _text(one, "result"), _text(one, "error") or _text(one, "reason"), _number(one, "bytes_copied"), taken)
 
 
 def _read_change(one: Mapping[str, Any]) -> Row:
-    kind, words = COUNT_NAMES.get(_text(one, "action"), ("held", _text(one, "action")))
-    size = _number(one, "size_bytes")
-    return Row(
-        _text(one, "destination"),
-        _text(one, "source"),
-        _text(one, "mirror"),
-        kind,
-        words,
-        _text(one, "reason"),
-        format_bytes(size) if size else _NOTHING,
-        _NOTHING,
-    )
+    return _make_row(one, _text(one, "action"), _text(one, "reason"), _number(one, "size_bytes"), _NOTHING)
+
+
+def _make_row(one: Mapping[str, Any], count: str, reason: str, size_bytes: int, taken: str) -> Row:
+    kind, words = COUNT_NAMES.get(count, ("held", count))
+    size = format_bytes(size_bytes) if size_bytes else _NOTHING
+    return Row(_text(one, "destination"), _text(one, "source"), _text(one, "mirror"), kind, words, reason, size, taken)
 
 
 def _list(document: Mapping[str, Any], name: str) -> Iterable[Mapping[str, Any]]:
