@@ -32,6 +32,7 @@ ImgsyncError                      .message  .hint  .advice (what to do next)  .e
 ├── UnmanagedTagError             a tag that imgsync did not push                  refused
 ├── StoppedError                  a time limit or a signal stopped the run         exit 75
 │   └── LimitReachedError         a rate or pull limit stopped it                  exit 75
+├── BundleError                   a bundle that is damaged, incomplete or not signed as required
 ├── RequeueError                  .operation .target .status .detail
 └── StateError                    the state cannot be used
     └── LockedError               another run holds the state                      exit 75
@@ -153,17 +154,7 @@ class RegistryError(ImgsyncError):
     retry_after_seconds: float | None = None
     digests: frozenset[str] = frozenset()
 
-    def __init__(
-        self,
-        operation: str,
-        reference: str,
-        *,
-        origin: str,
-        detail: str = "",
-        status: int | None = None,
-        code: str = "",
-        hint: str = "",
-    ) -> None:
+    def __init__(self, operation: str, reference: str, *, origin: str, detail: str = "", status: int | None = None, code: str = "", hint: str = "") -> None:
         self.operation = operation
         self.reference = reference
         self.origin = origin
@@ -318,6 +309,12 @@ class LimitReachedError(StoppedError):
     """Waiting for a rate or pull limit would take too long."""
 
     remedy = "run it again when the limit resets; finished images are not copied again"
+
+
+class BundleError(ImgsyncError):
+    """A bundle that is damaged, incomplete or not signed as required."""
+
+    remedy = "check it with `imgsync bundle verify`; a damaged or missing volume can be made again alone"
 
 
 class RequeueError(ImgsyncError):

@@ -1,0 +1,1 @@
+"""Bundles: images in volumes that are carried across an air gap."""
