@@ -32,6 +32,7 @@ ImgsyncError                      .message  .hint  .advice (what to do next)  .e
 ├── UnmanagedTagError             a tag that imgsync did not push                  refused
 ├── StoppedError                  a time limit or a signal stopped the run         exit 75
 │   └── LimitReachedError         a rate or pull limit stopped it                  exit 75
+├── LayoutError                   a layout, or an archive, that cannot be used
 ├── BundleError                   a bundle that is damaged, incomplete or not signed as required
 ├── RequeueError                  .operation .target .status .detail
 └── StateError                    the state cannot be used
@@ -69,11 +70,7 @@ class ImgsyncError(Exception):
 
 # Not a dataclass: ours is in another room, and the standard one takes longer to make than the rest of this module.
 class FileError(NamedTuple):
-    """
-    One error in a configuration file, with its 1-based line and column.
-
-    Both are 0 if the file itself is wrong.
-    """
+    """One error in a file, with its 1-based line and column; 0 for the whole file."""
 
     file: str
     line: int
@@ -311,6 +308,12 @@ class LimitReachedError(StoppedError):
     remedy = "run it again when the limit resets; finished images are not copied again"
 
 
+class LayoutError(ImgsyncError):
+    """A layout, or an archive, that cannot be used."""
+
+    remedy = "check what wrote it, and write it again"
+
+
 class BundleError(ImgsyncError):
     """A bundle that is damaged, incomplete or not signed as required."""
 
@@ -318,11 +321,7 @@ class BundleError(ImgsyncError):
 
 
 class RequeueError(ImgsyncError):
-    """
-    The next run could not be started, or the outcome is unknown.
-
-    `status` is the HTTP status, None without an HTTP answer. `detail` is the answer, sanitized.
-    """
+    """The next run could not be started; `status` of an HTTP answer, and the sanitized `detail`."""
 
     def __init__(self, operation: str, target: str, *, detail: str = "", status: int | None = None, hint: str = "") -> None:
         self.operation = operation

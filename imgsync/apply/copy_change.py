@@ -22,7 +22,7 @@ from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError, ImmutableTagError, LimitReachedError, NotFoundError, PolicyViolationError, ReferrersError, StoppedError
 from imgsync.images.referrer_tags import parse_note
 from imgsync.logs.logger import Logger
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference
@@ -167,7 +167,7 @@ class ChangeRunner:
             listener=_CopyListener(change, self._listener, self._log),
         )
 
-    def _is_state_outdated(self, change: Change, destination: RegistryClient) -> bool:
+    def _is_state_outdated(self, change: Change, destination: ImageStore) -> bool:
         """
         Return whether the destination differs from what the state says about it.
 

@@ -11,17 +11,21 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, cast
 
 from imgsync.apply.report import Outcome, Result
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ImgsyncError, NotFoundError, RejectedError, StoppedError, UnmanagedTagError
 from imgsync.listing.distribution import list_tags
-from imgsync.oci.registry import RegistryClient, Resolved
+from imgsync.oci.image_store import ImageStore, Resolved
 from imgsync.oci.spec.digest import has_same_algorithm, shorten_digest
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.model import Change
 from imgsync.system.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from imgsync.oci.registry_store import RegistryStore
 
 _AT_ONCE = 8
 _FORBIDDEN = "allow deletion at the registry, or delete the tag yourself; `imgsync state remove` drops its record, `prune: false` keeps all tags"
@@ -46,7 +50,7 @@ class _Tags:
         return sorted(tag for tag, (_, parts) in self.by_name.items() if digest in parts)
 
 
-def delete_tags(changes: Iterable[Change], make_client: Callable[[Change], RegistryClient]) -> Iterator[Outcome]:
+def delete_tags(changes: Iterable[Change], make_client: Callable[[Change], ImageStore]) -> Iterator[Outcome]:
     """Delete the tags of *changes*, and yield the outcomes."""
     repositories: dict[Repository, list[Change]] = {}
     for change in changes:
@@ -84,7 +88,7 @@ def _delete(deleter: _TagDeleter, change: Change) -> Outcome:
 class _TagDeleter:
     """Deletes tags of one repository, one after the other."""
 
-    def __init__(self, client: RegistryClient, repository: Repository, doomed: Mapping[str, str]) -> None:
+    def __init__(self, client: ImageStore, repository: Repository, doomed: Mapping[str, str]) -> None:
         """Delete only the tags *doomed*, by their digests."""
         self._client = client
         self._repository = repository
@@ -171,7 +175,8 @@ class _TagDeleter:
     def _read_tags(self) -> _Tags:
         """Return every tag of the repository, read once."""
         if self._tags is None:
-            listed = list_tags(self._client, self._repository.path)
+            # Only registries cannot delete a tag alone.
+            listed = list_tags(cast("RegistryStore", self._client), self._repository.path)
             if listed.warnings:
                 raise UnmanagedTagError(
                     f"nothing in {self._repository} is deleted by digest, as not all of its tags are known: {listed.warnings[0]}",

@@ -27,7 +27,7 @@ from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.workers import Workers, map_unordered
 from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError, StoppedError
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import PlanContext
@@ -282,7 +282,7 @@ class _Run:
         log_outcome(outcome, self._log)
         self._listener.on_finish(outcome)
 
-    def _make_client(self, change: Change) -> RegistryClient:
+    def _make_client(self, change: Change) -> ImageStore:
         return self._context.registries.make_destination_client(_registry(change), self._mirrors[change.mirror], check=self._stop.raise_if_requested)
 
 

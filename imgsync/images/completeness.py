@@ -15,8 +15,7 @@ from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ContentMismatchError, NotFoundError
 from imgsync.images.check_descriptors import check_children
-from imgsync.oci.download import download
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor, merge_descriptors
 from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
 from imgsync.oci.spec.manifest import Manifest
@@ -53,9 +52,7 @@ class ContentChecker:
         self._problems: dict[tuple[str, str], str] = {}
         self._flights: SingleFlight[tuple[str, object, str]] = SingleFlight()
 
-    def check_content(
-        self, client: RegistryClient, reference: Reference, digest: str, *, limit: int, is_at_source: Callable[[Descriptor], bool]
-    ) -> ContentCheck:
+    def check_content(self, client: ImageStore, reference: Reference, digest: str, *, limit: int, is_at_source: Callable[[Descriptor], bool]) -> ContentCheck:
         """
         Return what the destination holds of an image.
 
@@ -97,7 +94,7 @@ class ContentChecker:
         """Return what `check_content` found for *reference*, if anything."""
         return self._held.get(reference)
 
-    def verify_blob(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, deadline: Deadline, on_bytes: Callable[[int], None]) -> str:
+    def verify_blob(self, client: ImageStore, repository: Repository, blob: Descriptor, *, deadline: Deadline, on_bytes: Callable[[int], None]) -> str:
         """
         Return what is wrong with the bytes of *blob*, or "".
 
@@ -112,7 +109,7 @@ class ContentChecker:
         def read() -> None:
             running = DigestVerifier(blob.digest, blob.size_bytes, f"blob {repository.with_digest(blob.digest)}")
             try:
-                for _ in stream_chunks(verify_chunks(download(client, repository, blob), running), deadline=deadline, on_bytes=on_bytes):
+                for _ in stream_chunks(verify_chunks(client.download(repository, blob), running), deadline=deadline, on_bytes=on_bytes):
                     pass
                 self._problems[key] = ""
             except ContentMismatchError as error:
@@ -122,7 +119,7 @@ class ContentChecker:
             self._flights.run(("bytes", *key), read)
         return self._problems[key]
 
-    def _get_manifest(self, client: RegistryClient, repository: Repository, digest: str) -> Manifest | None:
+    def _get_manifest(self, client: ImageStore, repository: Repository, digest: str) -> Manifest | None:
         key = (repository, digest)
 
         def pull() -> None:
@@ -135,7 +132,7 @@ class ContentChecker:
             self._flights.run(("manifest", *key), pull)
         return self._manifests[key]
 
-    def _has_blob(self, client: RegistryClient, repository: Repository, blob: Descriptor) -> bool:
+    def _has_blob(self, client: ImageStore, repository: Repository, blob: Descriptor) -> bool:
         key = (repository, blob.digest)
 
         def check() -> None:

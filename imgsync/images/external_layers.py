@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.concurrency.workers import map_unordered
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
 
@@ -24,7 +24,7 @@ class ExternalLayers:
         self._is_served: dict[tuple[Repository, str], bool] = {}
         self._flights: SingleFlight[tuple[Repository, str]] = SingleFlight()
 
-    def is_served(self, client: RegistryClient, repository: Repository, layer: Descriptor) -> bool:
+    def is_served(self, client: ImageStore, repository: Repository, layer: Descriptor) -> bool:
         """
         Return whether the source *repository* has *layer*.
 
@@ -36,7 +36,7 @@ class ExternalLayers:
             self._flights.run(key, lambda: self._is_served.update({key: client.has_blob(repository, layer)}))
         return self._is_served[key]
 
-    def list_absent(self, client: RegistryClient, repository: Repository, blobs: Iterable[Descriptor], *, limit: int) -> tuple[Descriptor, ...]:
+    def list_absent(self, client: ImageStore, repository: Repository, blobs: Iterable[Descriptor], *, limit: int) -> tuple[Descriptor, ...]:
         """
         Return the external ones of *blobs* that the source lacks.
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import UnsupportedContentError
 from imgsync.images.check_descriptors import check_child, check_children
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor, merge_descriptors
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.platform import Platform
@@ -67,14 +67,14 @@ class Image:
         return sum(blob.size_bytes for blob in self.blobs)
 
 
-def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestCache, *, described_as: str = "") -> Manifest:
+def pull_manifest(client: ImageStore, reference: Reference, cache: ManifestCache, *, described_as: str = "") -> Manifest:
     """
     Return the manifest of *reference*; a digest may come from the cache.
 
     *described_as* is its type in the index that lists it, used if neither the manifest nor the registry names one.
 
     Raises:
-        ImgsyncError: As `RegistryClient.pull_manifest`.
+        ImgsyncError: As `ImageStore.pull_manifest`.
     """
     known = cache.get(reference.digest, reference.repository) if reference.digest else None
     if known is None:
@@ -83,9 +83,7 @@ def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestC
     return known
 
 
-def select_root(
-    client: RegistryClient, repository: Repository, root: Manifest, platforms: Sequence[Platform] | None, *, cache: ManifestCache
-) -> SelectedPlatforms:
+def select_root(client: ImageStore, repository: Repository, root: Manifest, platforms: Sequence[Platform] | None, *, cache: ManifestCache) -> SelectedPlatforms:
     """
     Return *root* with only the children of *platforms*.
 
@@ -104,7 +102,7 @@ def select_root(
     return SelectedPlatforms(root) if platforms is None or not root.is_index else select_platforms(root, platforms, read_child=read_child)
 
 
-def read_image(client: RegistryClient, repository: Repository, selected: SelectedPlatforms, *, cache: ManifestCache, limit: int) -> Image:
+def read_image(client: ImageStore, repository: Repository, selected: SelectedPlatforms, *, cache: ManifestCache, limit: int) -> Image:
     """
     Return the image of *selected*, with *limit* pulls at once.
 
@@ -143,8 +141,8 @@ def read_image(client: RegistryClient, repository: Repository, selected: Selecte
     return image
 
 
-def _check_sizes(client: RegistryClient, image: Image) -> None:
-    limit = client.transport.endpoint.max_blob_bytes
+def _check_sizes(client: ImageStore, image: Image) -> None:
+    limit = client.max_blob_bytes
     for blob in image.blobs:
         if blob.size_bytes > limit:
             raise UnsupportedContentError(

@@ -7,8 +7,7 @@ from enum import Enum, auto
 
 from imgsync.errors import NotFoundError, UnsupportedContentError
 from imgsync.images.referrers import Referrers
-from imgsync.oci.referrers_api import list_referrers
-from imgsync.oci.registry import RegistryClient, Resolved
+from imgsync.oci.image_store import ImageStore, Resolved
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.spec.referrers import find_unlisted, format_fallback_tag, list_entries
@@ -41,7 +40,7 @@ class TagContent(Enum):
     """Something that the source's does not hold, and not all that it holds. Only one manifest fits into a tag, so the tag stays as it is."""
 
 
-def find_gaps(client: RegistryClient, repository: Repository, referrers: Referrers, *, pushed_tags: Mapping[str, str]) -> ReferrerGaps:
+def find_gaps(client: ImageStore, repository: Repository, referrers: Referrers, *, pushed_tags: Mapping[str, str]) -> ReferrerGaps:
     """
     Return what the destination *repository* lacks of *referrers*.
 
@@ -72,7 +71,7 @@ def find_gaps(client: RegistryClient, repository: Repository, referrers: Referre
     return ReferrerGaps(missing, outdated, tuple(others))
 
 
-def compare_tag(client: RegistryClient, reference: Reference, served: Resolved, source: Manifest, *, pushed_digest: str) -> TagContent:
+def compare_tag(client: ImageStore, reference: Reference, served: Resolved, source: Manifest, *, pushed_digest: str) -> TagContent:
     """
     Compare the cosign tag *reference* at the destination with *source*.
 
@@ -100,8 +99,8 @@ def compare_tag(client: RegistryClient, reference: Reference, served: Resolved, 
     return TagContent.COMPLETE if expected <= held else TagContent.OUTDATED if held <= expected else TagContent.OTHER
 
 
-def _count_missing_of(client: RegistryClient, repository: Repository, subject: str, referrers: Sequence[Manifest]) -> int:
-    listed = list_referrers(client, repository, subject)
+def _count_missing_of(client: ImageStore, repository: Repository, subject: str, referrers: Sequence[Manifest]) -> int:
+    listed = client.list_referrers(repository, subject)
     if listed is not None:
         return sum(not any(one.matches(entry.digest) for entry in listed) for one in referrers)
     try:

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping
 
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import NotFoundError
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import format_fallback_tag, is_referrers_tag, list_cosign_tags
-from imgsync.oci.tag_names import list_tags_in_one_page
 
 # In place of a digest: the registry has the referrers API, so the fallback tag does not matter.
 _API = "api"
@@ -41,7 +40,7 @@ class ReferrerTags:
         """Return the listed tags of *repository*, None if unknown."""
         return self._listed.get(repository)
 
-    def list(self, client: RegistryClient, repository: Repository) -> Mapping[str, str] | None:
+    def list(self, client: ImageStore, repository: Repository) -> Mapping[str, str] | None:
         """Return the tags of *repository*, if one page suffices."""
         while repository not in self._listed:
             self._listings.run(repository, lambda: self._listed.update({repository: _list(client, repository)}))
@@ -56,7 +55,7 @@ class ReferrerTags:
         tag = format_fallback_tag(subject)
         self._digests[repository, tag] = _API if tag in (self._listed.get(repository) or ()) else ""
 
-    def resolve(self, client: RegistryClient, repository: Repository, tag: str) -> str:
+    def resolve(self, client: ImageStore, repository: Repository, tag: str) -> str:
         """
         Return the digest of *tag*, "" if it does not exist.
 
@@ -73,7 +72,7 @@ class ReferrerTags:
             self._flights.run(key, look_up)
         return self._digests[key]
 
-    def has_moved(self, client: RegistryClient, repository: Repository, subjects: Iterable[str], note: str) -> bool:
+    def has_moved(self, client: ImageStore, repository: Repository, subjects: Iterable[str], note: str) -> bool:
         """
         Return whether the tags of *subjects*, or those in *note*, have moved.
 
@@ -128,9 +127,9 @@ def _list_tags(subjects: Iterable[str], noted: Mapping[str, str]) -> dict[str, N
     return dict.fromkeys((*own, *(tag for tag in noted if tag != _INCOMPLETE)))
 
 
-def _list(client: RegistryClient, repository: Repository) -> dict[str, str] | None:
+def _list(client: ImageStore, repository: Repository) -> dict[str, str] | None:
     try:
-        tags = list_tags_in_one_page(client, repository)
+        tags = client.list_tag_names(repository)
     except NotFoundError:
         return None
     return None if tags is None else {tag: "" for tag in tags if is_referrers_tag(tag)}

@@ -15,8 +15,7 @@ from imgsync.errors import ContentMismatchError, ImgsyncError, NotFoundError, Un
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image
 from imgsync.images.referrer_errors import is_final
 from imgsync.images.referrer_tags import ReferrerTags
-from imgsync.oci.referrers_api import list_referrers
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.media_types import normalize_media_type
 from imgsync.oci.spec.reference import Repository
@@ -91,7 +90,7 @@ class ReferrerReader:
         self._incomplete_subjects: dict[Repository, set[str]] = {}
         self._incomplete_images: set[tuple[Repository, str]] = set()
 
-    def has_moved(self, client: RegistryClient, repository: Repository, digest: str, note: str) -> bool:
+    def has_moved(self, client: ImageStore, repository: Repository, digest: str, note: str) -> bool:
         """
         Return whether the referrer tags of an image differ from its *note*.
 
@@ -113,7 +112,7 @@ class ReferrerReader:
 
     def read(
         self,
-        client: RegistryClient,
+        client: ImageStore,
         repository: Repository,
         digest: str,
         *,
@@ -190,7 +189,7 @@ class ReferrerReader:
         if search.follow:
             search.waiting.append((digest, not tag))
 
-    def _find(self, client: RegistryClient, repository: Repository, subject: str, *, query: bool) -> _Named:
+    def _find(self, client: ImageStore, repository: Repository, subject: str, *, query: bool) -> _Named:
         """
         Return the referrers listed for *subject*.
 
@@ -208,21 +207,21 @@ class ReferrerReader:
             self._named[key] = replace(named, tags=tuple(self._find_cosign_tags(client, repository, subject, tags)))
         return self._named[key]
 
-    def _read_list(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None, *, query: bool) -> _Named:
+    def _read_list(self, client: ImageStore, repository: Repository, subject: str, tags: Mapping[str, str] | None, *, query: bool) -> _Named:
         """
         Return the referrers by the API, or by the fallback tag.
 
         Raises:
             UnsupportedContentError: The list is damaged.
         """
-        listed = list_referrers(client, repository, subject) if query else None
+        listed = client.list_referrers(repository, subject) if query else None
         if listed is not None or (not query and client.capabilities.has_referrers):
             self.tags.set_api(repository, subject)
             return _Named(tuple(one.digest for one in listed or ()))
         index = self._pull_fallback_index(client, repository, subject, tags)
         return _Named() if index is None else _Named(tuple(one.digest for one in index.children), index.digest)
 
-    def _pull_fallback_index(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Manifest | None:
+    def _pull_fallback_index(self, client: ImageStore, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Manifest | None:
         tag = format_fallback_tag(subject)
         if tags is not None and tag not in tags:
             return None
@@ -236,7 +235,7 @@ class ReferrerReader:
         self.tags.set_digest(repository, tag, index.digest)
         return index if is_fallback_index(index, subject) else None
 
-    def _find_cosign_tags(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
+    def _find_cosign_tags(self, client: ImageStore, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
         for tag in list_cosign_tags(subject):
             if tags is not None and tag not in tags:
                 continue
@@ -254,7 +253,7 @@ class ReferrerReader:
 class _Search:
     """The state of one search."""
 
-    def __init__(self, client: RegistryClient, repository: Repository, types: frozenset[str] | None, limit: int, *, follow: bool) -> None:
+    def __init__(self, client: ImageStore, repository: Repository, types: frozenset[str] | None, limit: int, *, follow: bool) -> None:
         self.client = client
         self.repository = repository
         self.types = types

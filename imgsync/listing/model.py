@@ -87,6 +87,37 @@ class ListingApi(Protocol):
         """
 
 
+class StoreLister(Protocol):
+    """
+    Lists what one store has, for one caller; "" is the whole store.
+
+    `kind` is the declared way to list, "auto" if it is found out.
+    """
+
+    kind: str
+
+    @property
+    def has_digests_in_one_request(self) -> bool:
+        """Return whether one request lists all tags with digests."""
+
+    def repositories(self, namespace: str) -> RepositoryListing:
+        """
+        Return every repository below *namespace*.
+
+        Raises:
+            RegistryError: The store does not list; the hint names the remedy.
+        """
+
+    def tags(self, path: str) -> TagListing:
+        """
+        Return every tag of a repository.
+
+        Raises:
+            NotFoundError: There is no such repository.
+            RegistryError: The store does not list them.
+        """
+
+
 def pack_in_order(tags: Iterable[ListedTag]) -> PackedSequence[ListedTag]:
     """Return *tags* packed, in the order in which they come."""
     return PackedSequence(tags, _list_row, _make_tag)

@@ -7,9 +7,10 @@ from collections.abc import Generator, Iterator
 
 from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.errors import Operation
+from imgsync.oci.image_store import WrongRangeError
 from imgsync.oci.limits.retry import AttemptCounter, RetryDetails, compute_pause_seconds, is_transient
-from imgsync.oci.messages import StreamedResponse
-from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
+from imgsync.oci.messages import NO_SUCH_RANGE, StreamedResponse
+from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
 from imgsync.system.chunk import Chunk
@@ -18,10 +19,6 @@ from imgsync.text.units import parse_integer
 _PARTIAL = 206
 # After this much progress, failures are counted from zero; a source that breaks after each byte must not get endless tries.
 _PROGRESS_BYTES = 64 << 10
-
-
-class WrongRangeError(UnexpectedResponseError):
-    """The response is not the requested range."""
 
 
 def download(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, start: int = 0, end: int | None = None) -> Generator[Chunk, None, None]:

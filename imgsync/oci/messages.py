@@ -11,6 +11,7 @@ from imgsync.system.chunk import Chunk
 from imgsync.system.dataclass import dataclass
 
 # The limit for responses that should be short, and for the text of errors.
+NO_SUCH_RANGE = 416
 DEFAULT_LIMIT_BYTES = 64 << 10
 
 

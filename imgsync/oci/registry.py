@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
+from typing import Self
 
 from imgsync.errors import ContentMismatchError, NotFoundError, RejectedError, UnexpectedResponseError, UnsupportedContentError
 from imgsync.oci.auth.challenge import Challenge, choose_challenge, parse_challenges
 from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.errors import Operation, make_status_error
+from imgsync.oci.image_store import Resolved
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.link_header import find_next_page
-from imgsync.oci.messages import DEFAULT_LIMIT_BYTES, RegistryRequest, RegistryResponse, StreamedResponse
+from imgsync.oci.messages import DEFAULT_LIMIT_BYTES, NO_SUCH_RANGE, RegistryRequest, RegistryResponse, StreamedResponse
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.manifest import MANIFEST_LIMIT, Manifest, parse_manifest
@@ -24,24 +26,13 @@ from imgsync.oci.spec.media_types import ACCEPT, read_manifest_type
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.spec.referrers import is_referrers_tag
 from imgsync.oci.transport import Transport
-from imgsync.system.dataclass import dataclass
 
-NO_SUCH_RANGE = 416
 # Some registries refuse HEAD: google/go-containerregistry#1691.
 _NO_HEAD = {400, 403, 405, 406, 501}
 _CREATED = 201
 _DELETED = frozenset({200, 202, 204})
 _NO_TAG_DELETE = frozenset({400, 405, 501})
 _NO_UPLOAD = "00000000-0000-4000-8000-000000000000"
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """What a tag names now; the manifest only if it was pulled."""
-
-    digest: str
-    media_type: str | None = None
-    manifest: Manifest | None = None
 
 
 class RegistryClient:
@@ -76,9 +67,9 @@ class RegistryClient:
         """Return the actions that a token for reading a repository must allow."""
         return "pull,push" if self.transport.endpoint.pushes else "pull"
 
-    def with_check(self, check: Callable[[], None]) -> RegistryClient:
+    def with_check(self, check: Callable[[], None]) -> Self:
         """Return a client that gives up when *check* raises."""
-        return RegistryClient(self.transport, self.retry_policy.with_check(check))
+        return type(self)(self.transport, self.retry_policy.with_check(check))
 
     def make_operation(self, name: str, subject: object) -> Operation:
         """Return the operation *name* on *subject*, for errors."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError
-from imgsync.oci.registry import RegistryClient, Resolved
+from imgsync.oci.image_store import ImageStore, Resolved
 from imgsync.oci.spec.reference import Reference, Repository
-from imgsync.oci.tag_names import list_tags_in_one_page
 
 
 class DestinationTags:
@@ -28,7 +27,7 @@ class DestinationTags:
         self._tags: dict[Repository, frozenset[str] | None] = {}
         self._flights: SingleFlight[tuple[str, Repository]] = SingleFlight()
 
-    def resolve(self, client: RegistryClient, reference: Reference) -> str | None:
+    def resolve(self, client: ImageStore, reference: Reference) -> str | None:
         """
         Return the digest of *reference*, None if it does not exist.
 
@@ -40,7 +39,7 @@ class DestinationTags:
         try:
             return self._resolve(client, reference)
         except (AccessDeniedError, AuthenticationError):
-            if self._strict or client.transport.endpoint.credentials.find(reference.repository.path) is not None:
+            if self._strict or client.find_login(reference.repository.path) is not None:
                 raise
             self.uncompared.add(client.registry)
             return None
@@ -49,7 +48,7 @@ class DestinationTags:
         """Return whether the repository turned out to have a tag already."""
         return self._has_first.get(repository, False) or bool(self._tags.get(repository))
 
-    def _resolve(self, client: RegistryClient, reference: Reference) -> str | None:
+    def _resolve(self, client: ImageStore, reference: Reference) -> str | None:
         repository = reference.repository
         found: Resolved | None = None
 
@@ -68,13 +67,13 @@ class DestinationTags:
         found = client.resolve(reference)
         return found.digest if found is not None else None
 
-    def _list_once(self, client: RegistryClient, repository: Repository) -> frozenset[str] | None:
+    def _list_once(self, client: ImageStore, repository: Repository) -> frozenset[str] | None:
         while repository not in self._tags:
             self._flights.run(("list", repository), lambda: self._list(client, repository))
         return self._tags[repository]
 
-    def _list(self, client: RegistryClient, repository: Repository) -> None:
+    def _list(self, client: ImageStore, repository: Repository) -> None:
         try:
-            self._tags[repository] = list_tags_in_one_page(client, repository)
+            self._tags[repository] = client.list_tag_names(repository)
         except NotFoundError:
             self._tags[repository] = frozenset()

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from imgsync.config.model import Mirror, Source
 from imgsync.errors import ImgsyncError
 from imgsync.filters.repositories import RepositoryFilter
-from imgsync.listing.lister import Lister
-from imgsync.listing.model import TagListing
+from imgsync.listing.model import StoreLister, TagListing
 from imgsync.oci.spec.reference import Repository
 from imgsync.plan.model import PlanError
 from imgsync.plan.plan_error import make_plan_error
@@ -43,7 +42,7 @@ class ListedRepositories:
     complete: Mapping[str, bool]
 
 
-def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[[], None]) -> ListedRepositories:
+def list_source_repositories(mirror: Mirror, lister: StoreLister, *, check: Callable[[], None]) -> ListedRepositories:
     """
     Return declared repositories and those of declared namespaces.
 

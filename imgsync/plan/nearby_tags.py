@@ -8,10 +8,9 @@ from collections.abc import Collection
 from imgsync.errors import ImgsyncError, NotFoundError
 from imgsync.filters.natural_order import make_natural_key
 from imgsync.filters.versions import read_versions
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.reference import Repository, is_pin
 from imgsync.oci.spec.referrers import is_referrers_tag
-from imgsync.oci.tag_names import list_tags_in_one_page
 
 # Each costs a request, and a mirror may name a tag that thousands of repositories lack.
 _REPOSITORY_LIMIT = 3
@@ -28,14 +27,14 @@ class NearbyTags:
         """Start without any."""
         self._listed: dict[Repository, Collection[str] | None] = {}
 
-    def explain(self, tag: str, repository: Repository, client: RegistryClient) -> str:
+    def explain(self, tag: str, repository: Repository, client: ImageStore) -> str:
         """Return a hint about *tag*, which *repository* lacks."""
         lists = f"`imgsync list {repository}` shows the tags there"
         if is_pin(tag):
             return lists
         if repository not in self._listed and len(self._listed) < _REPOSITORY_LIMIT:
             try:
-                self._listed[repository] = list_tags_in_one_page(client, repository)
+                self._listed[repository] = client.list_tag_names(repository)
             except NotFoundError:
                 self._listed[repository] = ()
             except ImgsyncError:

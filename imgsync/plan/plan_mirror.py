@@ -112,7 +112,7 @@ class MirrorPlanner:
         copies = min(count, mirror.concurrency.images) if self._ready.is_enabled else 0
         if self._context.locks is None:
             source = self._registries.make_source_client(mirror, check=self._check)
-            source.transport.open_ahead(max(copies * mirror.concurrency.blobs, min(count, mirror.concurrency.queries)))
+            source.open_ahead(max(copies * mirror.concurrency.blobs, min(count, mirror.concurrency.queries)))
         return TagPlanner(mirror, self._context, copies_at_once=copies)
 
     def _meet_destinations(self, mirror: Mirror, repositories: Iterable[SourceRepository]) -> None:
@@ -125,7 +125,7 @@ class MirrorPlanner:
             # An error is reported once the destination is needed.
             with contextlib.suppress(ImgsyncError):
                 client = self._registries.make_destination_client(registry, mirror, check=self._check)
-                client.transport.open_ahead(min(new, mirror.concurrency.queries), is_certain=True)
+                client.open_ahead(min(new, mirror.concurrency.queries), is_certain=True)
 
     def _look_up(self, mirror: Mirror, planner: TagPlanner, selected: Iterable[SelectedTags]) -> Iterable[tuple[SelectedTags, ListedTag, TagPlan | PlanError]]:
         def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:

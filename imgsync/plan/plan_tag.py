@@ -14,7 +14,7 @@ from imgsync.config.model import Mirror
 from imgsync.errors import LimitReachedError
 from imgsync.filters.globs import compile_glob
 from imgsync.listing.model import ListedTag
-from imgsync.oci.registry import Resolved
+from imgsync.oci.image_store import Resolved
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.reference import Reference, Repository, is_pin

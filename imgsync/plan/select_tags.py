@@ -9,9 +9,8 @@ from itertools import chain
 from imgsync.config.model import Mirror
 from imgsync.errors import NotFoundError
 from imgsync.filters.tags import has_only_names, select_sorted_tags
-from imgsync.listing.lister import Lister
-from imgsync.listing.model import ListedTag, TagListing, pack_in_order
-from imgsync.oci.registry import RegistryClient
+from imgsync.listing.model import ListedTag, StoreLister, TagListing, pack_in_order
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.reference import Repository, is_pin
 from imgsync.oci.spec.referrers import is_referrers_tag
 from imgsync.plan.context import PlanContext
@@ -27,7 +26,7 @@ from imgsync.system.packed_rows import pack_texts
 
 
 def select_repository_tags(
-    mirror: Mirror, found: SourceRepository, client: RegistryClient, lister: Lister, *, context: PlanContext, finder: GoneFinder
+    mirror: Mirror, found: SourceRepository, client: ImageStore, lister: StoreLister, *, context: PlanContext, finder: GoneFinder
 ) -> SelectedTags:
     """
     Return the selected tags of one repository.
@@ -125,7 +124,7 @@ def _explain_lacking(mirror: Mirror, repository: Repository, names: Sequence[str
     yield from (make_missing_error(mirror, repository.with_name(name), describe_tags(name, (), repository)) for name in names)
 
 
-def _list_tags(mirror: Mirror, found: SourceRepository, lister: Lister, finder: GoneFinder) -> tuple[TagListing, Absence]:
+def _list_tags(mirror: Mirror, found: SourceRepository, lister: StoreLister, finder: GoneFinder) -> tuple[TagListing, Absence]:
     """Return the tags of *found*, and what absence from them means."""
     try:
         listing = found.listing or lister.tags(found.repository.path)

@@ -16,7 +16,7 @@ from imgsync.images.left_out import describe_left_out
 from imgsync.images.referrer_errors import is_final
 from imgsync.images.referrers import Referrers
 from imgsync.listing.model import ListedTag
-from imgsync.oci.registry import Resolved
+from imgsync.oci.image_store import Resolved
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.media_types import read_manifest_type
@@ -109,7 +109,7 @@ class SourceTags:
     @property
     def is_far_and_unmetered(self) -> bool:
         """Return whether requests are slow, but pulls are not counted."""
-        return self.client.capabilities.is_far and self.client.transport.pull_limit.quota is None
+        return self.client.capabilities.is_far and self.client.pull_quota is None
 
     def resolve(self, reference: Reference, listed: ListedTag, *, pull: bool) -> Resolved | None:
         """

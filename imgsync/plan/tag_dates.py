@@ -16,7 +16,7 @@ from imgsync.errors import ContentMismatchError, ImgsyncError, NotFoundError, Re
 from imgsync.images.image import ManifestCache, pull_manifest
 from imgsync.listing.json_fields import parse_timestamp
 from imgsync.listing.model import ListedTag, TagListing
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import compute_digest
 from imgsync.oci.spec.manifest import Manifest
@@ -41,7 +41,7 @@ class TagDates:
         known: The dates that were returned so far.
     """
 
-    def __init__(self, mirror: Mirror, repository: Repository, listing: TagListing, *, client: RegistryClient, cache: ManifestCache) -> None:
+    def __init__(self, mirror: Mirror, repository: Repository, listing: TagListing, *, client: ImageStore, cache: ManifestCache) -> None:
         """Read what *listing* lacks by *client*."""
         self._listing = listing
         self._client = client

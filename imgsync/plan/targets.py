@@ -14,7 +14,7 @@ from imgsync.config.model import Destination, Mirror
 from imgsync.images.left_out import describe_left_out
 from imgsync.images.referrer_tags import parse_note
 from imgsync.images.referrers import Referrers
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.spec.select_platforms import find_missing
@@ -105,7 +105,7 @@ class Targets:
         pushed_tags = parse_note(self.get_referrer_note(target, digest))
         return find_gaps(self._make_client(target.repository), target.repository, referrers, pushed_tags=pushed_tags)
 
-    def count_missing_content(self, target: Target, digest: str, *, source: Repository, client: RegistryClient) -> int:
+    def count_missing_content(self, target: Target, digest: str, *, source: Repository, client: ImageStore) -> int:
         """Return how many manifests and blobs of *digest* are missing."""
         repository = target.repository
         content = self._context.content.check_content(
@@ -127,10 +127,10 @@ class Targets:
         requested = [parse_platform(text) for text in self._mirror.platforms or ()]
         return describe_left_out(() if content.platforms is None else find_missing(requested, content.platforms), content.absent)
 
-    def _open_ahead(self, client: RegistryClient) -> None:
+    def _open_ahead(self, client: ImageStore) -> None:
         """Open connections for the copies of tags that were looked up."""
         copies = min(self._lacking[client.registry], self._copies_at_once)
-        client.transport.open_ahead(copies * self._mirror.concurrency.blobs)
+        client.open_ahead(copies * self._mirror.concurrency.blobs)
 
-    def _make_client(self, repository: Repository) -> RegistryClient:
+    def _make_client(self, repository: Repository) -> ImageStore:
         return self._context.registries.make_destination_client(repository.registry, self._mirror, check=self._context.stop.raise_if_requested)

@@ -11,7 +11,7 @@ from imgsync.errors import RegistryError
 from imgsync.filters.globs import compile_glob
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, select_root
 from imgsync.images.referrers import Referrer, ReferrerReader
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import compute_digest
 from imgsync.oci.spec.platform import parse_platform
@@ -45,7 +45,7 @@ class Checks:
     def __init__(
         self,
         mirror: Mirror,
-        client: RegistryClient,
+        client: ImageStore,
         repository: Repository,
         digest: str,
         *,

@@ -17,7 +17,7 @@ from imgsync.config.model import Mirror, RegistriesConfig, Requirements
 from imgsync.errors import ImgsyncError, StoppedError
 from imgsync.images.image import ManifestCache
 from imgsync.images.referrers import ReferrerReader
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.reference import Repository
 
 _Key = tuple[str, Repository, str]
@@ -49,7 +49,7 @@ class ImagePolicy:
             self._settings[key] = f"{mirror.selection};require={self._hash(required)}" if required else mirror.selection
         return self._settings[key]
 
-    def find_problem(self, mirror: Mirror, client: RegistryClient, repository: Repository, digest: str) -> str:
+    def find_problem(self, mirror: Mirror, client: ImageStore, repository: Repository, digest: str) -> str:
         """
         Return why the image *digest* may not be copied, or "".
 
@@ -76,7 +76,7 @@ class ImagePolicy:
         """
         return self._problems.get((mirror.name, repository, digest)) == "" or not self.list_requirements(mirror, repository)
 
-    def _check(self, mirror: Mirror, required: tuple[Requirements, ...], client: RegistryClient, repository: Repository, digest: str) -> str:
+    def _check(self, mirror: Mirror, required: tuple[Requirements, ...], client: ImageStore, repository: Repository, digest: str) -> str:
         # Imported now: few runs have requirements.
         from imgsync.policy.checks import Checks
 

@@ -1,4 +1,4 @@
-"""Make registry clients from the registry settings."""
+"""Make the stores of a run: registries from their settings, and stores of files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Self
+from typing import Self, cast
 from urllib.parse import urlsplit
 
 from imgsync.config.model import Mirror, RegistriesConfig
 from imgsync.errors import RejectedError
 from imgsync.listing.json_api import ApiSession, JsonApi
 from imgsync.listing.lister import Lister, find_kind_by_host
+from imgsync.listing.model import StoreLister
 from imgsync.oci.auth.auth_files import load_auth_files
 from imgsync.oci.auth.aws import Aws
 from imgsync.oci.auth.credential_helper import ask_helper
@@ -22,10 +23,11 @@ from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.http.resolver import Resolver
 from imgsync.oci.http.url import find_url_secrets
+from imgsync.oci.image_store import ImageStore, LocalStore
 from imgsync.oci.limits.pull_limit import PullQuota
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryDetails, RetryPolicy
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.registry_store import RegistryStore
 from imgsync.oci.transport import Transport
 from imgsync.registries.credentials import find_cloud_credentials, make_credential_source
 from imgsync.registries.tls_contexts import TlsContexts
@@ -81,6 +83,8 @@ class Registries:
         self.on_protocol: Callable[[str, str, str, str], object] = lambda *_: None
         # Called right before each piece of a request that may change a destination is sent; after its error nothing more is sent.
         self.check_write: Callable[[], None] | None = None
+        # Returns the store of files that stands for a registry and side, None for the registry itself.
+        self.find_store: Callable[[str, str, RetryPolicy], LocalStore | None] = lambda *_: None
         self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._apis: dict[tuple[str, str, str], ApiSession] = {}
@@ -124,34 +128,42 @@ class Registries:
         rate_limit = self._rate_limits.get(registry)
         return None if rate_limit is None else rate_limit.pull_limit.quota
 
-    def make_source_client(self, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
+    def make_source_client(self, mirror: Mirror, *, check: Callable[[], None]) -> ImageStore:
         """Return a client of the source; *check* may end its waiting."""
         return self.make_client(mirror.source.registry, "source", self._make_retry_policy(mirror, check=check))
 
-    def make_destination_client(self, registry: str, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
+    def make_destination_client(self, registry: str, mirror: Mirror, *, check: Callable[[], None]) -> ImageStore:
         """Return a client of a destination; *check* may end its waiting."""
         return self.make_client(registry, "destination", self._make_retry_policy(mirror, check=check))
 
-    def make_client(self, registry: str, origin: str, retry_policy: RetryPolicy) -> RegistryClient:
+    def make_client(self, registry: str, origin: str, retry_policy: RetryPolicy) -> ImageStore:
         """
-        Return a client of *registry* as "source" or "destination".
+        Return the store named *registry* as "source" or "destination".
 
         Raises:
             ConfigError: A variable in its settings is not set.
             UsageError: A TLS file that registries.yaml names cannot be used.
         """
         registry = self.settings.find_name(registry)
+        store = self.find_store(registry, origin, retry_policy)
+        if store is not None:
+            return store
         key = (registry, origin)
         if key not in self._transports:
             self._transports[key] = self._make_transport(self._make_endpoint(registry, origin), self._get_rate_limit(registry))
-        return RegistryClient(self._transports[key], retry_policy)
+        return RegistryStore(self._transports[key], retry_policy)
 
-    def make_lister(self, client: RegistryClient) -> Lister:
-        """Return a lister for *client*, with the declared or detected API."""
+    def make_lister(self, client: ImageStore) -> StoreLister:
+        """Return a lister for *client*, of a registry with the declared or detected API."""
+        if not isinstance(client, RegistryStore):
+            # Imported now: most runs have registries only.
+            from imgsync.listing.local import LocalLister
+
+            return LocalLister(cast("LocalStore", client))
         settings = self.settings.for_registry(client.registry)
         return Lister(client, settings.listing, lambda url: self.make_api(client, url), api_url=settings.listing_url)
 
-    def make_api(self, client: RegistryClient, url: str) -> JsonApi:
+    def make_api(self, client: RegistryStore, url: str) -> JsonApi:
         """
         Return the listing API of the registry of *client*.
 
@@ -170,7 +182,7 @@ class Registries:
             self._apis[key] = ApiSession(self._make_transport(endpoint, rate_limit), host, self._redaction.hide, is_declared=declared is not None)
         return JsonApi(self._apis[key], client.retry_policy)
 
-    def create_repository(self, client: RegistryClient, path: str) -> bool:
+    def create_repository(self, client: ImageStore, path: str) -> bool:
         """
         Create the repository *path*, if the settings allow it.
 
@@ -180,7 +192,7 @@ class Registries:
             RegistryError: The registry refuses, or is of a kind without an API for it.
         """
         settings = self.settings.for_registry(client.registry)
-        if not settings.create_repositories:
+        if not settings.create_repositories or not isinstance(client, RegistryStore):
             return False
         kind = find_kind_by_host(client.registry) if settings.listing == "auto" else settings.listing
         if kind == "ecr":

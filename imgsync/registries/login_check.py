@@ -17,10 +17,9 @@ from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.config.templates import expand_repository
 from imgsync.errors import CredentialsError, ImgsyncError, InsecureError, RegistryError
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
-from imgsync.oci.upload import begin_upload
 from imgsync.registries.access import Access
 from imgsync.registries.clients import Registries
 
@@ -52,7 +51,7 @@ def _check_mirror(mirror: Mirror, registries: Registries, *, check: Callable[[],
         yield _try_access(client, mirror.name, "push", partial(next, iter(paths), ""), partial(_check_push, client))
 
 
-def _check_push(client: RegistryClient, repository: Repository) -> None:
+def _check_push(client: ImageStore, repository: Repository) -> None:
     """
     Check that a push is permitted, and stays on the host.
 
@@ -61,7 +60,7 @@ def _check_push(client: RegistryClient, repository: Repository) -> None:
     """
     client.check_push(repository)
     try:
-        session = begin_upload(client, repository, _NO_BLOB, mount_from="")
+        session = client.begin_upload(repository, _NO_BLOB, mount_from="")
     except InsecureError:
         raise
     except RegistryError:
@@ -71,7 +70,7 @@ def _check_push(client: RegistryClient, repository: Repository) -> None:
         session.cancel()
 
 
-def _list_first(mirror: Mirror, registries: Registries, source: RegistryClient) -> list[tuple[str, str]]:
+def _list_first(mirror: Mirror, registries: Registries, source: ImageStore) -> list[tuple[str, str]]:
     """Return the first repository in the source's namespaces, if any."""
     lister = registries.make_lister(source)
     for namespace in mirror.source.namespaces:
@@ -80,7 +79,7 @@ def _list_first(mirror: Mirror, registries: Registries, source: RegistryClient) 
     return []
 
 
-def _try_access(client: RegistryClient, mirror: str, action: str, find: Callable[[], str], attempt: Callable[[Repository], object]) -> Access:
+def _try_access(client: ImageStore, mirror: str, action: str, find: Callable[[], str], attempt: Callable[[Repository], object]) -> Access:
     """
     Connect to the registry, and try *attempt* on one repository.
 
@@ -93,7 +92,7 @@ def _try_access(client: RegistryClient, mirror: str, action: str, find: Callable
     """
     access = Access(client.registry, client.origin, mirror, action)
     try:
-        client.fetch_challenge()
+        client.reach()
         access = replace(access, reachable=True)
         access = replace(access, repository=find())
         if access.repository:
@@ -106,9 +105,9 @@ def _try_access(client: RegistryClient, mirror: str, action: str, find: Callable
     return _add_credentials(access, client)
 
 
-def _add_credentials(access: Access, client: RegistryClient) -> Access:
+def _add_credentials(access: Access, client: ImageStore) -> Access:
     try:
-        login = client.transport.endpoint.credentials.find(access.repository)
+        login = client.find_login(access.repository)
     except CredentialsError as error:
         return replace(access, allowed=False, error=access.error or error.message, hint=access.hint or error.hint)
     # Nothing of the credentials in registries.yaml is shown, not even the username.

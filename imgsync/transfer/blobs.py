@@ -11,11 +11,10 @@ from collections.abc import Callable
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError, NotFoundError, StoppedError, TooLargeError
 from imgsync.images.external_layers import ExternalLayers
+from imgsync.oci.image_store import ImageStore, Upload
 from imgsync.oci.limits.retry import retry_call
-from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
-from imgsync.oci.upload import UploadSession, begin_upload
 from imgsync.transfer.blob_homes import BlobHomes
 from imgsync.transfer.create_repository import RepositoryCreator
 from imgsync.transfer.fan_out import FanOut
@@ -29,9 +28,7 @@ from imgsync.transfer.send_blob import BlobSender
 class BlobCopier:
     """Copies blobs; one per run, so that shared blobs move once."""
 
-    def __init__(
-        self, known: KnownBlobs, external_layers: ExternalLayers, homes: BlobHomes, *, create_repository: Callable[[RegistryClient, str], bool]
-    ) -> None:
+    def __init__(self, known: KnownBlobs, external_layers: ExternalLayers, homes: BlobHomes, *, create_repository: Callable[[ImageStore, str], bool]) -> None:
         """Mount from *known* places and *homes*; create repositories with *create_repository*."""
         self._known = known
         self._homes = homes
@@ -157,14 +154,14 @@ class BlobCopier:
     def _is_present(self, task: Task, blob: Descriptor) -> bool:
         return self._homes.has_arrived(task, blob) if self._homes.is_home(task, blob) else is_present(task.destination, task.repository, blob)
 
-    def _begin_upload(self, task: Task, blob: Descriptor, place: BlobAtRegistry, mount_from: str) -> UploadSession | None:
+    def _begin_upload(self, task: Task, blob: Descriptor, place: BlobAtRegistry, mount_from: str) -> Upload | None:
         """Return an upload session, or None once the blob is mounted."""
         try:
-            session = begin_upload(task.destination, task.repository, blob, mount_from=mount_from)
+            session = task.destination.begin_upload(task.repository, blob, mount_from=mount_from)
         except (NotFoundError, AccessDeniedError, AuthenticationError) as error:
             # Registries answer 403 or 401 too for a repository that does not exist.
             self._repositories.create(task, error)
-            session = begin_upload(task.destination, task.repository, blob, mount_from=mount_from)
+            session = task.destination.begin_upload(task.repository, blob, mount_from=mount_from)
         if session is None:
             self._mounts.learn_success(task, mount_from)
         elif mount_from:

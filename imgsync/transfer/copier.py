@@ -16,7 +16,7 @@ from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image
 from imgsync.images.left_out import describe_left_out
 from imgsync.images.referrer_errors import is_final
 from imgsync.images.referrers import ReferrerReader, Referrers
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.transfer.blob_homes import BlobHomes, SharedBlobs
@@ -41,7 +41,7 @@ class Copier:
         referrers: ReferrerReader,
         external_layers: ExternalLayers,
         *,
-        create_repository: Callable[[RegistryClient, str], bool],
+        create_repository: Callable[[ImageStore, str], bool],
         shared: SharedBlobs | None = None,
     ) -> None:
         """
@@ -63,7 +63,7 @@ class Copier:
         self._manifests = ManifestPusher(known)
 
     def copy_blob(
-        self, job: Job, blob: Descriptor, *, source: RegistryClient, destination: RegistryClient, deadline: Deadline, progress: Progress, listener: CopyListener
+        self, job: Job, blob: Descriptor, *, source: ImageStore, destination: ImageStore, deadline: Deadline, progress: Progress, listener: CopyListener
     ) -> None:
         """
         Copy *blob* alone, between the repositories of the job.
@@ -73,9 +73,7 @@ class Copier:
         """
         self._blobs.copy_blob(Task(job, source, destination, deadline, progress, listener, Repair(asks=job.asks)), blob)
 
-    def copy_image(
-        self, job: Job, *, source: RegistryClient, destination: RegistryClient, deadline: Deadline, progress: Progress, listener: CopyListener
-    ) -> Copied:
+    def copy_image(self, job: Job, *, source: ImageStore, destination: ImageStore, deadline: Deadline, progress: Progress, listener: CopyListener) -> Copied:
         """
         Copy one image and return what the destination serves now.
 

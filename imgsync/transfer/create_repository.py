@@ -7,7 +7,7 @@ from collections.abc import Callable
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import NotFoundError, RegistryError
 from imgsync.oci.auth.aws import is_ecr
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.reference import Repository
 from imgsync.transfer.model import Task
 
@@ -15,7 +15,7 @@ from imgsync.transfer.model import Task
 class RepositoryCreator:
     """Creates missing repositories, each once per run."""
 
-    def __init__(self, create: Callable[[RegistryClient, str], bool]) -> None:
+    def __init__(self, create: Callable[[ImageStore, str], bool]) -> None:
         """Create with *create*, which returns False where that is not allowed."""
         self._create = create
         self._created: dict[Repository, bool] = {}

@@ -51,7 +51,7 @@ class ManifestPusher:
         Everything it references must be there already.
 
         Raises:
-            ImgsyncError: As `RegistryClient.push_manifest`.
+            ImgsyncError: As `ImageStore.push_manifest`.
         """
         task.repair.add_manifest(manifest.digest)
         place = self._known.at(task.repository.registry, manifest.digest)
@@ -66,7 +66,7 @@ class ManifestPusher:
         Push *root* by tag.
 
         Raises:
-            ImgsyncError: As `RegistryClient.push_manifest`.
+            ImgsyncError: As `ImageStore.push_manifest`.
         """
         try:
             put_manifest(task, task.job.destination, root)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from imgsync.concurrency.deadline import Deadline
 from imgsync.errors import ImgsyncError
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.platform import Platform
@@ -127,8 +127,8 @@ class Task:
     """
 
     job: Job
-    source: RegistryClient
-    destination: RegistryClient
+    source: ImageStore
+    destination: ImageStore
     deadline: Deadline
     progress: Progress
     listener: CopyListener

@@ -8,7 +8,7 @@ manifest that only names the digest of another mirror's layer would publish that
 from __future__ import annotations
 
 from imgsync.errors import RegistryError
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
 from imgsync.transfer.known_blobs import BlobAtRegistry
@@ -63,7 +63,7 @@ class Mounts:
         return True
 
 
-def is_present(client: RegistryClient, repository: Repository, blob: Descriptor) -> bool:
+def is_present(client: ImageStore, repository: Repository, blob: Descriptor) -> bool:
     """Return whether *repository* has the blob; an error means no."""
     try:
         return client.has_blob(repository, blob)

@@ -13,8 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
 from imgsync.concurrency.greenlets import Event, Semaphore, spawn
-from imgsync.oci.download import WrongRangeError, download
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore, WrongRangeError
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
 from imgsync.system.chunk import Chunk
@@ -32,7 +31,7 @@ class RangeReader:
         """Begin with nothing read ahead."""
         self._places = Semaphore(_SEGMENTS_AHEAD)
 
-    def read(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, start: int) -> Generator[Chunk, None, None]:
+    def read(self, client: ImageStore, repository: Repository, blob: Descriptor, *, start: int) -> Generator[Chunk, None, None]:
         """
         Yield the blob's bytes from *start* on, in order and unverified.
 
@@ -48,9 +47,9 @@ class RangeReader:
             except _NoRangesError:
                 client.capabilities.learn_no_ranges()
         if reached < blob.size_bytes or not blob.size_bytes:
-            yield from download(client, repository, blob, start=reached)
+            yield from client.download(repository, blob, start=reached)
 
-    def _read_in_parallel(self, client: RegistryClient, repository: Repository, blob: Descriptor, start: int) -> Iterator[Chunk]:
+    def _read_in_parallel(self, client: ImageStore, repository: Repository, blob: Descriptor, start: int) -> Iterator[Chunk]:
         starts = iter(range(start, blob.size_bytes, _SEGMENT_BYTES))
         opened: deque[_Segment] = deque()
         try:
@@ -85,7 +84,7 @@ class _NoRangesError(Exception):
 class _Segment:
     """One range, read into memory in a greenlet."""
 
-    def __init__(self, client: RegistryClient, repository: Repository, blob: Descriptor, start: int, places: Semaphore | None) -> None:
+    def __init__(self, client: ImageStore, repository: Repository, blob: Descriptor, start: int, places: Semaphore | None) -> None:
         """Start reading from *start*; give one of *places* back at the end."""
         self._chunks: deque[Chunk] = deque()
         self._grown = Event()
@@ -116,9 +115,9 @@ class _Segment:
             self._places.release()
             self._places = None
 
-    def _run(self, client: RegistryClient, repository: Repository, blob: Descriptor, start: int, end: int) -> None:
+    def _run(self, client: ImageStore, repository: Repository, blob: Descriptor, start: int, end: int) -> None:
         try:
-            with contextlib.closing(download(client, repository, blob, start=start, end=end)) as chunks:
+            with contextlib.closing(client.download(repository, blob, start=start, end=end)) as chunks:
                 for chunk in chunks:
                     if self._is_closed:
                         return

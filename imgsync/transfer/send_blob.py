@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from imgsync.concurrency.deadline import stream_chunks
 from imgsync.errors import ImgsyncError, QuotaExceededError, RegistryError, UnreachableError
-from imgsync.oci.registry import NO_SUCH_RANGE
+from imgsync.oci.image_store import Upload
+from imgsync.oci.messages import NO_SUCH_RANGE
 from imgsync.oci.spec.descriptor import Descriptor
-from imgsync.oci.upload import UploadSession
 from imgsync.transfer.fan_out import FanOut
 from imgsync.transfer.model import Task
 
@@ -25,7 +25,7 @@ class BlobSender:
         # By registry and project, which is the first component of a repository's path.
         self._full_projects: dict[tuple[str, str], QuotaExceededError] = {}
 
-    def send(self, task: Task, blob: Descriptor, session: UploadSession, readers: Sequence[str]) -> None:
+    def send(self, task: Task, blob: Descriptor, session: Upload, readers: Sequence[str]) -> None:
         """
         Send the blob; on an error cancel *session* and uncount the bytes.
 

@@ -9,19 +9,22 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from types import ModuleType
 
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.digest import is_digest
 from imgsync.system.dataclass import dataclass
 
+# A layout stands where a registry's name does, and is none: a port has digits only.
+LAYOUT_PREFIX = "oci-layout:"
+_LAYOUT = re.compile(r"oci-layout:[a-z][a-z0-9-]{0,62}")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 # Explicit classes and `fullmatch`: `\w` would match Unicode letters, and `$` matches before a newline.
 REPOSITORY_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[([0-9a-f:.]+)\])(?P<port>:[0-9]{{1,5}})?")
+REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[([0-9a-f:.]+)\])(?P<port>:[0-9]{{1,5}})?")
 _NAME_LIMIT = 255
-_SHOWN_DIGEST = 19
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _DOCKER_HUB = "docker.io"
 _DOCKER_HUB_HOSTS = {"docker.io", "index.docker.io", "registry-1.docker.io"}
@@ -90,6 +93,11 @@ def is_tag(text: str) -> bool:
     return TAG.fullmatch(text) is not None
 
 
+def is_layout(registry: str) -> bool:
+    """Return whether the name of a registry is that of a layout."""
+    return registry.startswith(LAYOUT_PREFIX)
+
+
 def is_exact_name(text: str) -> bool:
     """Return whether *text* is a tag, a digest, or TAG@DIGEST."""
     tag, at, digest = text.partition("@")
@@ -134,6 +142,8 @@ def refuse_scheme(text: str) -> None:
     found = _SCHEME.fullmatch(text)
     if found is not None:
         _refuse_user(found[2].partition("/")[0])
+    if _LAYOUT.fullmatch(text.partition("/")[0]):
+        return
     local = _LOCAL.match(text) if found is None else None if found[1].lower() in {*_SAME_REGISTRY, "http"} else found
     if local is not None:
         hint = "write HOST/REPOSITORY; skopeo copies from and to files and the Docker daemon"
@@ -146,7 +156,7 @@ def refuse_scheme(text: str) -> None:
 
 def parse_registry(text: str) -> str:
     """
-    Parse a registry name, `host[:port]` in lower case.
+    Parse a registry name, `host[:port]` in lower case, or a layout's, `oci-layout:NAME`.
 
     The same registry has one name: without `:443`, the port of https, with the shortest spelling of an IPv6 address, and `docker.io` for
     Docker Hub's other host names.
@@ -156,11 +166,13 @@ def parse_registry(text: str) -> str:
     """
     _refuse_user(text)
     refuse_scheme(text)
-    found = _REGISTRY.fullmatch(text)
+    if _LAYOUT.fullmatch(text):
+        return text
+    found = REGISTRY.fullmatch(text)
     port = int(text.rpartition(":")[2]) if re.search(r":[0-9]{1,5}$", text) else 0
     address = None if found is None or found[1] is None else _parse_ipv6(found[1])
     if found is None or len(text) > _NAME_LIMIT or port > 65535 or (found[1] is not None and address is None):
-        raise InvalidReferenceError(f"{text!r} is not a registry name", hint=_explain_registry(text))
+        raise InvalidReferenceError(f"{text!r} is not a registry name", hint=_import_hints().explain_registry(text))
     host = address or (text[: -len(found["port"])] if found["port"] else text)
     _check_ipv4(host)
     name = f"{host}:{port}" if found["port"] and port != _HTTPS_PORT else host
@@ -182,7 +194,7 @@ def parse_repository_path(text: str, *, registry: str = "") -> str:
         text = f"library/{text}"
     if is_repository_path(text):
         return text
-    raise InvalidReferenceError(f"{text!r} is not a repository path", hint=_explain_path(text))
+    raise InvalidReferenceError(f"{text!r} is not a repository path", hint=_import_hints().explain_path(text))
 
 
 def parse_repository(text: str) -> Repository:
@@ -201,14 +213,14 @@ def parse_repository(text: str) -> Repository:
         )
     if not slash or not is_registry_like(registry):
         whole = f"{_DOCKER_HUB}/{text if slash else 'library/' + text}"
-        raise InvalidReferenceError(f"{text!r} has no registry", hint=_explain_path(whole) if ":" in whole or "@" in whole else f"write {whole}")
+        raise InvalidReferenceError(f"{text!r} has no registry", hint=_import_hints().explain_path(whole) if ":" in whole or "@" in whole else f"write {whole}")
     if registry == _HUB_SITE:
         raise InvalidReferenceError(f"{registry} is the web site of Docker Hub, not its registry", hint=f"write {_name_hub_page(text)}")
     name = parse_registry(registry)
     whole = f"{name}/library/{path}" if name == _DOCKER_HUB and "/" not in path else f"{name}/{path}"
     path = whole.removeprefix(f"{name}/")
     if not is_repository_path(path):
-        raise InvalidReferenceError(f"{text!r} is not a repository", hint=_explain_path(path, registry=name))
+        raise InvalidReferenceError(f"{text!r} is not a repository", hint=_import_hints().explain_path(path, registry=name))
     return Repository(name, path)
 
 
@@ -281,32 +293,11 @@ def _name_hub_page(text: str) -> str:
     return f"{_DOCKER_HUB}/{repository}".rstrip("/") if host == _HUB_SITE else ""
 
 
-def _explain_registry(text: str) -> str:
-    """Return a hint about *text*, which is not a registry name."""
-    if "$" in text:
-        return "variables are not filled in here; write the name itself"
-    host = text.strip().lower().partition("/")[0]
-    if _REGISTRY.fullmatch(host) and host != text:
-        return f"a registry is HOST or HOST:PORT, without a path: write {host}" if "/" in text else f"write {host}"
-    return "write HOST or HOST:PORT in lower case, such as registry.internal:5000"
+def _import_hints() -> ModuleType:
+    # Most names are valid.
+    from imgsync.oci.spec import reference_hints
 
-
-def _explain_path(text: str, *, registry: str = "") -> str:
-    """Return a hint about *text*, an invalid repository path of *registry*."""
-    path, at, digest = text.partition("@")
-    path, colon, tag = path.partition(":")
-    whole = f"{registry}/{path}" if registry else path
-    if is_repository_path(path) and (at or colon):
-        name = f"{tag or 'TAG'}@{digest[:_SHOWN_DIGEST]}…" if at else tag
-        put = f"{tag or 'a tag'} with this digest" if at else tag
-        return f'write {whole}, and put {put} under tags.names: `tags: {{names: ["{name}"]}}`'
-    above = "/".join(path.split("/")[:-1])
-    if any(character in path for character in "*?[{") and (not above or is_repository_path(above)):
-        where = f"namespaces: [{above}]" if above else 'namespaces: [""]'
-        written = f"{{registry: {registry}, {where}}}" if registry else where
-        return f"for many repositories write `{written}`{'' if path.endswith('*') and path.count('*') == 1 else ', and the pattern under `include`'}"
-    usual = path.strip("/ ").lower()
-    return f"write {registry}{'/' if registry else ''}{usual}" if is_repository_path(usual) else "paths are lower-case words joined by '/', '.', '_' or '-'"
+    return reference_hints
 
 
 def _parse_ipv6(text: str) -> str | None:

@@ -12,15 +12,13 @@ import json
 from collections.abc import Callable, Iterable
 
 from imgsync.errors import ContentMismatchError, NotFoundError, RegistryError, StateError, TooLargeError, UnsupportedContentError
-from imgsync.oci.download import download
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.limits.retry import retry_call
-from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import DigestVerifier, compute_digest, is_digest, verify_chunks
 from imgsync.oci.spec.manifest import Manifest, parse_manifest
 from imgsync.oci.spec.media_types import OCI_MANIFEST
 from imgsync.oci.spec.reference import Reference, Repository
-from imgsync.oci.upload import begin_upload
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_bytes
 
@@ -49,7 +47,7 @@ class Artifact:
     ancestors: tuple[str, ...] = ()
 
 
-def pull_artifact(client: RegistryClient, reference: Reference) -> Artifact | None:
+def pull_artifact(client: ImageStore, reference: Reference) -> Artifact | None:
     """
     Pull the state at *reference*, if there is one.
 
@@ -66,13 +64,13 @@ def pull_artifact(client: RegistryClient, reference: Reference) -> Artifact | No
     layer = _find_layer(reference, manifest)
     running = DigestVerifier(layer.digest, layer.size_bytes, f"pull blob {reference.repository.with_digest(layer.digest)}")
     try:
-        content = b"".join(verify_chunks(download(client, reference.repository, layer), running))
+        content = b"".join(verify_chunks(client.download(reference.repository, layer), running))
     except (NotFoundError, ContentMismatchError) as error:
         raise unusable_state(reference, error.message) from error
     return Artifact(manifest.digest, content, _read_ancestors(manifest))
 
 
-def push_content(client: RegistryClient, repository: Repository, content: bytes, *, make_repository: Callable[[], bool]) -> None:
+def push_content(client: ImageStore, repository: Repository, content: bytes, *, make_repository: Callable[[], bool]) -> None:
     """
     Push the blobs of a state to *repository*, if they are missing.
 
@@ -136,9 +134,9 @@ def _layer_descriptor(content: bytes) -> Descriptor:
     return Descriptor(LAYER_TYPE, compute_digest(content), len(content))
 
 
-def _push_blob(client: RegistryClient, repository: Repository, blob: Descriptor, content: bytes) -> None:
+def _push_blob(client: ImageStore, repository: Repository, blob: Descriptor, content: bytes) -> None:
     def attempt() -> None:
-        session = begin_upload(client, repository, blob, mount_from="")
+        session = client.begin_upload(repository, blob, mount_from="")
         if session is None:
             return
         try:

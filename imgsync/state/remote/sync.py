@@ -19,7 +19,7 @@ from pathlib import Path
 
 from imgsync.errors import ImgsyncError, StateError, StoppedError
 from imgsync.logs.logger import Logger
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.digest import compute_digest, is_digest
 from imgsync.oci.spec.reference import Reference
 from imgsync.state.jsonl import DecodedState
@@ -41,7 +41,7 @@ class RemoteState:
     """The state at one reference, and the local store synced with it."""
 
     def __init__(
-        self, client: RegistryClient, reference: Reference, store: StateStore, *, directory: str, make_repository: Callable[[], bool], log: Logger
+        self, client: ImageStore, reference: Reference, store: StateStore, *, directory: str, make_repository: Callable[[], bool], log: Logger
     ) -> None:
         """
         Sync *store*, which is in *directory*, with *reference*.
@@ -94,7 +94,7 @@ class RemoteState:
                 force = False
         raise StateError(f"others changed the state {self._reference} for {format_duration(_PUSH_SECONDS)}, at each attempt to push it", hint=self._push_hint())
 
-    def _pull(self, client: RegistryClient) -> MergeResult | None:
+    def _pull(self, client: ImageStore) -> MergeResult | None:
         self._has_pulled = True
         found = None if self._seen is None else client.resolve(self._reference)
         known = self._seen is not None and found is not None and found.digest == self._seen.digest

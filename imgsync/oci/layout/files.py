@@ -1,0 +1,51 @@
+"""
+The files of one layout: the interface of a folder and an archive.
+
+Spec: image-spec 1.1, "OCI Image Layout Specification".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from imgsync.system.chunk import Chunk
+
+
+class LayoutFiles(Protocol):
+    """
+    The files of one layout.
+
+    They may be hostile: no link is followed, and nothing outside the layout is read. `path` is where it is, for messages.
+    """
+
+    @property
+    def path(self) -> str:
+        """Return where the layout is."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Return whether this kind of layout can be written: archives cannot."""
+
+    def read_index(self) -> bytes:
+        """
+        Return `index.json`, whose size is bounded.
+
+        Raises:
+            LayoutError: There is none, it is too large, or the layout is hostile.
+        """
+
+    def find_blob(self, digest: str) -> int | None:
+        """Return the size of a blob in bytes, None if it is not there."""
+
+    def read_blob(self, digest: str, *, start: int = 0, end: int | None = None) -> Iterator[Chunk]:
+        """
+        Yield the bytes of a blob, unchecked, from *start* to before *end*.
+
+        Raises:
+            LayoutError: The blob is not there, or is not a regular file.
+            OSError: It cannot be read.
+        """
+
+    def close(self) -> None:
+        """Close what is open."""

@@ -1,0 +1,35 @@
+"""Say how to write a name that is not valid."""
+
+from __future__ import annotations
+
+from imgsync.oci.spec.reference import REGISTRY, is_repository_path
+
+_SHOWN_DIGEST = 19
+
+
+def explain_registry(text: str) -> str:
+    """Return a hint about *text*, which is not a registry name."""
+    if "$" in text:
+        return "variables are not filled in here; write the name itself"
+    host = text.strip().lower().partition("/")[0]
+    if REGISTRY.fullmatch(host) and host != text:
+        return f"a registry is HOST or HOST:PORT, without a path: write {host}" if "/" in text else f"write {host}"
+    return "write HOST or HOST:PORT in lower case, such as registry.internal:5000"
+
+
+def explain_path(text: str, *, registry: str = "") -> str:
+    """Return a hint about *text*, an invalid repository path of *registry*."""
+    path, at, digest = text.partition("@")
+    path, colon, tag = path.partition(":")
+    whole = f"{registry}/{path}" if registry else path
+    if is_repository_path(path) and (at or colon):
+        name = f"{tag or 'TAG'}@{digest[:_SHOWN_DIGEST]}…" if at else tag
+        put = f"{tag or 'a tag'} with this digest" if at else tag
+        return f'write {whole}, and put {put} under tags.names: `tags: {{names: ["{name}"]}}`'
+    above = "/".join(path.split("/")[:-1])
+    if any(character in path for character in "*?[{") and (not above or is_repository_path(above)):
+        where = f"namespaces: [{above}]" if above else 'namespaces: [""]'
+        written = f"{{registry: {registry}, {where}}}" if registry else where
+        return f"for many repositories write `{written}`{'' if path.endswith('*') and path.count('*') == 1 else ', and the pattern under `include`'}"
+    usual = path.strip("/ ").lower()
+    return f"write {registry}{'/' if registry else ''}{usual}" if is_repository_path(usual) else "paths are lower-case words joined by '/', '.', '_' or '-'"
