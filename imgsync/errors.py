@@ -70,7 +70,7 @@ class ImgsyncError(Exception):
 
 # Not a dataclass: ours is in another room, and the standard one takes longer to make than the rest of this module.
 class FileError(NamedTuple):
-    """One error in a file, with its 1-based line and column; 0 for the whole file."""
+    """One error in a file; its line and column count from 1."""
 
     file: str
     line: int
@@ -321,7 +321,7 @@ class BundleError(ImgsyncError):
 
 
 class RequeueError(ImgsyncError):
-    """The next run could not be started; `status` of an HTTP answer, and the sanitized `detail`."""
+    """The next run could not be started, or the outcome is unknown."""
 
     def __init__(self, operation: str, target: str, *, detail: str = "", status: int | None = None, hint: str = "") -> None:
         self.operation = operation

@@ -89,7 +89,7 @@ class ListingApi(Protocol):
 
 class StoreLister(Protocol):
     """
-    Lists what one store has, for one caller; "" is the whole store.
+    Lists one store for one caller; "" is all of it.
 
     `kind` is the declared way to list, "auto" if it is found out.
     """

@@ -85,14 +85,14 @@ class ImageStore(Protocol):
 
     @property
     def max_blob_bytes(self) -> int:
-        """Return the size of the largest blob that may be copied from here."""
+        """Return the size of the largest blob to copy from here."""
 
     @property
     def pull_quota(self) -> PullQuota | None:
         """Return the pulls that are left, None if they are not counted."""
 
     def with_check(self, check: Callable[[], None]) -> Self:
-        """Return the same store for a caller that gives up when *check* raises."""
+        """Return this store for a caller that ends when *check* raises."""
 
     def make_operation(self, name: str, subject: object) -> Operation:
         """Return the operation *name* on *subject*, for errors."""
@@ -132,7 +132,7 @@ class ImageStore(Protocol):
         """
 
     def list_referrers(self, repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
-        """Return the referrers of *digest*, None if the store does not list them."""
+        """Return the referrers of *digest*, None if they are not listed."""
 
     def list_tag_names(self, repository: Repository) -> frozenset[str] | None:
         """

@@ -1,4 +1,4 @@
-"""A registry as an image store: its client with all that the engine asks of it."""
+"""A registry as the engine uses it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RegistryStore(RegistryClient):
 
     @property
     def max_blob_bytes(self) -> int:
-        """Return the size of the largest blob that may be copied from here."""
+        """Return the size of the largest blob to copy from here."""
         return self.transport.endpoint.max_blob_bytes
 
     @property

@@ -1,4 +1,4 @@
-"""Make the stores of a run: registries from their settings, and stores of files."""
+"""Make the stores of a run from the settings of registries."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class Registries:
         return RegistryStore(self._transports[key], retry_policy)
 
     def make_lister(self, client: ImageStore) -> StoreLister:
-        """Return a lister for *client*, of a registry with the declared or detected API."""
+        """Return a lister for *client*, with the declared or detected API."""
         if not isinstance(client, RegistryStore):
             # Imported now: most runs have registries only.
             from imgsync.listing.local import LocalLister

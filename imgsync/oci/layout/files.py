@@ -1,5 +1,5 @@
 """
-The files of one layout: the interface of a folder and an archive.
+The files of one layout: a folder or an archive.
 
 Spec: image-spec 1.1, "OCI Image Layout Specification".
 """
@@ -36,7 +36,7 @@ class LayoutFiles(Protocol):
         """
 
     def find_blob(self, digest: str) -> int | None:
-        """Return the size of a blob in bytes, None if it is not there."""
+        """Return the size of a blob in bytes, None without it."""
 
     def read_blob(self, digest: str, *, start: int = 0, end: int | None = None) -> Iterator[Chunk]:
         """
