@@ -64,5 +64,5 @@ def list_successes(report: Report, config: Config) -> list[str]:
     unsuccessful = {mirror for mirror, result in report.sums if result in _UNSUCCESSFUL}
     unsuccessful.update(error.mirror for error in report.errors)
     # Of a mirror of which only a part was applied, the rest may not be as declared.
-    whole = [mirror for mirror in config.mirrors if find_part(mirror, config.only) is None]
+    whole = [mirror for mirror in config.mirrors if find_part(mirror, config.only, config.within) is None]
     return [mirror.name for mirror in whole if not mirror.suspend and mirror.name not in unsuccessful]

@@ -13,6 +13,7 @@ from imgsync.system.dataclass import dataclass
 if TYPE_CHECKING:
     from imgsync.apply.copy_change import FinishedChange
     from imgsync.apply.shard_part import ShardPart
+    from imgsync.transfer import KnownBlobs
 
 
 class Delivery(Protocol):
@@ -43,6 +44,7 @@ class RunOptions:
 
     `approve` is called with a plan that has changes, before any of them begins. It raises an error if they must not be applied.
     `shard` is set if the plan is a part of a saved one, `fleet` if other machines copy.
+    `known_blobs` says which blobs the destinations have, if more is known than the state has.
     """
 
     time_limits: TimeLimits
@@ -51,6 +53,7 @@ class RunOptions:
     approve: Callable[[Plan], None] | None = None
     shard: ShardPart | None = None
     fleet: Fleet | None = None
+    known_blobs: KnownBlobs | None = None
 
     @property
     def needs_whole_plan(self) -> bool:

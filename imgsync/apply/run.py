@@ -209,7 +209,9 @@ class _Run:
 
         if self._runner is None:
             self._state.begin_copies()
-            self._runner = ChangeRunner(self._mirrors, self._owners, self._context, options=self._options, listener=self._listener)
+            self._runner = ChangeRunner(
+                self._mirrors, self._owners, self._context, options=self._options, listener=self._listener, known_blobs=self._options.known_blobs
+            )
         return self._runner
 
     def _run_change(self, task: ChangeTask) -> FinishedChange | None:

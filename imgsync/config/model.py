@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, field, replace
 
 from imgsync.config.only_pattern import OnlyPattern
@@ -299,6 +299,8 @@ class Config:
     `files` are the declaration files in order. `is_complete` is False if some of their mirrors, or files beside them, were left out.
     `warnings` are about what may be wrong. With `is_by_hand`, no file declares the mirror: it is that of `imgsync copy`. With `only_may_miss`, a pattern of
     `only` may match no image. `others` are all mirrors that this run leaves out, if they are known: what they may select is not pruned.
+    `within` is set if the sources stand for a part of what they have, as a bundle does: the tags, or digests, by mirror and repository path. Others
+    are neither selected nor missing.
     """
 
     mirrors: tuple[Mirror, ...]
@@ -310,6 +312,7 @@ class Config:
     is_by_hand: bool = False
     only_may_miss: bool = False
     others: tuple[Mirror, ...] = ()
+    within: Mapping[str, Mapping[str, Collection[str]]] | None = None
 
     def filter(self, keep: Callable[[Mirror], bool]) -> Config:
         """Return a configuration with only the mirrors to *keep*."""

@@ -142,6 +142,10 @@ class ImageStore(Protocol):
             NotFoundError: The repository does not exist.
         """
 
+    def name_blob(self, repository: Repository, blob: Descriptor) -> str:
+        """Return what errors call the blob."""
+        return str(repository.with_digest(blob.digest))
+
     def has_blob(self, repository: Repository, blob: Descriptor) -> bool:
         """Return whether *repository* has the blob, with its size."""
 

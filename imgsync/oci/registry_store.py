@@ -51,6 +51,10 @@ class RegistryStore(RegistryClient):
         """Return every tag of *repository*, as `list_tags_in_one_page`."""
         return list_tags_in_one_page(self, repository)
 
+    def name_blob(self, repository: Repository, blob: Descriptor) -> str:
+        """Return the reference of the blob, for errors."""
+        return str(repository.with_digest(blob.digest))
+
     # A run without changes moves no blob; docs/decisions/0006.
 
     def download(self, repository: Repository, blob: Descriptor, *, start: int = 0, end: int | None = None) -> Generator[Chunk, None, None]:

@@ -57,7 +57,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
     # Earlier requests, such as those for a remote state, do not belong to the plan.
     before = Counter(dict(count_requests(context.registries)))
     ready = ReadyChanges(config.mirrors, on_pending)
-    mirrors = [MirrorPlan(mirror, KeptChanges(mirror.name), part=find_part(mirror, config.only)) for mirror in config.mirrors]
+    mirrors = [MirrorPlan(mirror, KeptChanges(mirror.name), part=find_part(mirror, config.only, config.within)) for mirror in config.mirrors]
     _plan_mirrors(MirrorPlanner(context, ready), mirrors)
     reject_collisions(mirrors)
     if not config.only_may_miss:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from imgsync.images.external_layers import ExternalLayers
 from imgsync.images.image import ManifestCache
 from imgsync.images.referrers import ReferrerReader
 from imgsync.logs.logger import Logger
+from imgsync.oci.image_store import ImageStore
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.destination_tags import DestinationTags
 from imgsync.plan.listener import NoListener, PlanListener
 from imgsync.policy.policy import ImagePolicy
@@ -21,6 +25,10 @@ from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
     from imgsync.lock.load_locks import Locks
+
+
+# Takes the destination, the tag there, and the blobs of the image and of its referrers.
+CheckParts = Callable[[ImageStore, Reference, Sequence[Descriptor]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class PlanContext:
         destination_tags: Asks the destinations for digests of tags.
         listener: Receives the progress.
         locks: The locks of the mirrors; None without `--locked` and `--frozen`.
+        check_parts: Raises an error if the blobs of a pending image are neither at the source nor at its destination; None if no source leaves out any.
     """
 
     registries: Registries
@@ -61,6 +70,7 @@ class PlanContext:
     destination_tags: DestinationTags = field(default_factory=DestinationTags)
     listener: PlanListener = field(default_factory=NoListener)
     locks: Locks | None = None
+    check_parts: CheckParts | None = None
 
     @property
     def is_frozen(self) -> bool:

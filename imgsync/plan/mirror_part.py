@@ -1,12 +1,12 @@
 """
-Narrow what a mirror selects to the images that `--only` names.
+Narrow what a mirror selects to what `--only` or a bundle has.
 
 The filters choose first: `newest: 3` still means the newest three of the repository.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
 from imgsync.config.model import Mirror
@@ -22,7 +22,7 @@ from imgsync.plan.model import FilterStep
 from imgsync.plan.plan_error import make_mirror_error
 from imgsync.system.dataclass import dataclass
 
-_STEP = "--only"
+_STEP, _WITHIN_STEP = "--only", "in the bundle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,15 @@ class _Images:
 
 @dataclass(slots=True)
 class MirrorPart:
-    """The images of one mirror that `--only` names."""
+    """
+    The images of one mirror that `--only` names.
+
+    All, if it names none of the mirror. With `within`, only tags that it has, by path of the repository.
+    """
 
     mirror: Mirror
     images: tuple[_Images, ...]
+    within: Mapping[str, Collection[str]] | None = None
     # What the mirror selects, before it is narrowed, for a suggestion.
     offered: list[str] = field(default_factory=list)
     matched: set[str] = field(default_factory=set)
@@ -64,9 +69,9 @@ class MirrorPart:
         tags = pack_in_order(tag for tag in selected.tags if self._has(path, _get_tag(tag.name)))
         kept = {tag.name for tag in tags}
         dropped = tuple(tag.name for tag in selected.tags if tag.name not in kept)
-        step = FilterStep(str(repository), _STEP, len(tags), dropped)
+        step = FilterStep(str(repository), _STEP if self.images else _WITHIN_STEP, len(tags), dropped)
         prefix = f"{repository}:"
-        is_whole = any(one.tag.text == "**" for one in self.images if one.has(self._list_names(path), None))
+        is_whole = not self.images or any(one.tag.text == "**" for one in self.images if one.has(self._list_names(path), None))
         return replace(
             selected,
             tags=tags,
@@ -86,6 +91,10 @@ class MirrorPart:
         return self._has(source.repository.path, source.tag)
 
     def _has(self, path: str, tag: str | None) -> bool:
+        if self.within is not None and (path not in self.within or (tag is not None and tag not in self.within[path])):
+            return False
+        if not self.images:
+            return True
         names = self._list_names(path)
         found = [one.text for one in self.images if one.has(names, tag)]
         if tag is not None:
@@ -98,18 +107,21 @@ class MirrorPart:
         return [path, *(strip_namespace(path, namespace) for namespace in above)]
 
 
-def find_part(mirror: Mirror, only: Sequence[OnlyPattern]) -> MirrorPart | None:
-    """Return the part of *mirror* that *only* names, None for all."""
+def find_part(mirror: Mirror, only: Sequence[OnlyPattern], within: Mapping[str, Mapping[str, Collection[str]]] | None = None) -> MirrorPart | None:
+    """Return the part of *mirror* in *only* and *within*, None for all."""
     fitting = [pattern for pattern in only if pattern.has_mirror(mirror.name)]
-    if not fitting or not all(pattern.is_part for pattern in fitting):
+    if not all(pattern.is_part for pattern in fitting):
+        fitting = []
+    if not fitting and within is None:
         return None
-    return MirrorPart(mirror, tuple(_Images(one.text, compile_glob(one.repository or "**"), compile_glob(one.tag or "**")) for one in fitting))
+    images = tuple(_Images(one.text, compile_glob(one.repository or "**"), compile_glob(one.tag or "**")) for one in fitting)
+    return MirrorPart(mirror, images, None if within is None else within.get(mirror.name, {}))
 
 
 def report_unmatched(plans: Sequence[MirrorPlan], only: Sequence[OnlyPattern]) -> None:
     """Add an error for each pattern of *only* that selects no image."""
     for pattern in only:
-        parts = [(one, one.part) for one in plans if one.part is not None and pattern.has_mirror(one.mirror.name)]
+        parts = [(one, one.part) for one in plans if one.part is not None and one.part.images and pattern.has_mirror(one.mirror.name)]
         # What could not be listed may have it.
         if not parts or any(pattern.text in part.matched or one.errors for one, part in parts):
             continue

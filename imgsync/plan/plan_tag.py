@@ -139,6 +139,7 @@ class TagPlanner:
             content = self._sources.read_content(tag)
         except LimitReachedError as error:
             return replace(change, reason=f"{change.reason}; size unknown: {error.message}")
+        self._targets.check_parts(target, content.blobs)
         result.blobs = content.blobs
         result.manifests += content.manifests
         return self._describe_content(change, tag, content)

@@ -7,6 +7,7 @@ A confirmed record answers for its destination; else the registry is asked.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from imgsync.images.left_out import describe_left_out
 from imgsync.images.referrer_tags import parse_note
 from imgsync.images.referrers import Referrers
 from imgsync.oci.image_store import ImageStore
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.spec.select_platforms import find_missing
@@ -86,6 +88,16 @@ class Targets:
         record = target.record
         read = self._context.manifests.get(record.digest, source) if record is not None and record.crc32 else None
         return record is not None and read is not None and read.crc32 != record.crc32
+
+    def check_parts(self, target: Target, blobs: Sequence[Descriptor]) -> None:
+        """
+        Check that each of *blobs*, which *target* needs, can be had.
+
+        Raises:
+            ImgsyncError: A source that leaves out blobs lacks one, and so does the destination.
+        """
+        if self._context.check_parts is not None:
+            self._context.check_parts(self._make_client(target.repository), target.reference, blobs)
 
     def is_uncompared(self, target: Target) -> bool:
         """Return whether the destination requires credentials we lack."""

@@ -130,4 +130,4 @@ def _key(task: Task, blob: Descriptor) -> tuple[str, str]:
 
 
 def _new_verifier(task: Task, blob: Descriptor) -> DigestVerifier:
-    return DigestVerifier(blob.digest, blob.size_bytes, f"pull blob {task.job.source.repository.with_digest(blob.digest)}")
+    return DigestVerifier(blob.digest, blob.size_bytes, f"pull blob {task.source.name_blob(task.job.source.repository, blob)}")
