@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from fuzz.laws.archives import archives
 from fuzz.laws.credentials import logins
 from fuzz.laws.discovery import discoveries
 from fuzz.laws.events import events
@@ -49,6 +50,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             conversions,
             nodes,
             layouts,
+            archives,
             locks,
             durations,
             answers,

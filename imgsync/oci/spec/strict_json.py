@@ -26,14 +26,24 @@ def parse_object(raw: bytes, *, what: str = "manifest") -> dict[str, Any]:
     Raises:
         UnsupportedContentError: Not UTF-8, not an object, a repeated key, NaN or infinity.
     """
-    if count_values(raw) > _VALUE_LIMIT:
-        raise UnsupportedContentError(f"the {what} has more than {_VALUE_LIMIT:,} values")
-    try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_build_object, parse_constant=_refuse_constant, parse_float=_parse_float)
-    except (ValueError, RecursionError) as error:
-        raise UnsupportedContentError(f"the {what} is not valid JSON") from error
+    document = _parse(raw, what)
     if not isinstance(document, dict):
         raise UnsupportedContentError(f"the {what} is not a JSON object")
+    return document
+
+
+def parse_array(raw: bytes, *, what: str) -> list[Any]:
+    """
+    Parse a JSON array that all parsers read alike.
+
+    Errors call it *what*.
+
+    Raises:
+        UnsupportedContentError: Not UTF-8, not an array, a repeated key, NaN or infinity.
+    """
+    document = _parse(raw, what)
+    if not isinstance(document, list):
+        raise UnsupportedContentError(f"the {what} is not a JSON array")
     return document
 
 
@@ -60,6 +70,15 @@ def dump_json(document: object) -> bytes:
     Half of a surrogate pair stays an escape, since UTF-8 cannot encode it.
     """
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def _parse(raw: bytes, what: str) -> Any:
+    if count_values(raw) > _VALUE_LIMIT:
+        raise UnsupportedContentError(f"the {what} has more than {_VALUE_LIMIT:,} values")
+    try:
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=_build_object, parse_constant=_refuse_constant, parse_float=_parse_float)
+    except (ValueError, RecursionError) as error:
+        raise UnsupportedContentError(f"the {what} is not valid JSON") from error
 
 
 def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
