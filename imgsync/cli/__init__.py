@@ -26,6 +26,7 @@ _COMMANDS = {
     "verify": "Check that the destinations serve what is declared.",
     "copy": "Copy one image or repository, without a configuration.",
     "list": "List the repositories or tags of a registry.",
+    "inventory": "Write down what a registry holds, for a bundle.",
     "state": "Inspect, edit, move or rebuild the state.",
     "discover": "Find the images that manifests, charts and clusters use.",
     "init": "Create a mirror repository, CI included.",

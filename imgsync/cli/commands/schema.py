@@ -6,11 +6,11 @@ import click
 
 from imgsync.cli.output import print_text
 
+_NAMES = ["mirror", "registries", "inventory", "outcome", "batch", "outcomes", "references", "status", "mirrors", "runs", "run"]
+
 
 @click.command("schema")
-@click.argument(
-    "name", type=click.Choice(["mirror", "registries", "outcome", "batch", "outcomes", "references", "status", "mirrors", "runs", "run"]), default="mirror"
-)
+@click.argument("name", type=click.Choice(_NAMES), default="mirror")
 def command(name: str) -> int:
     """Print a JSON schema, of mirrors.d by default."""
     from imgsync.config.schema_files import read_schema

@@ -17,16 +17,16 @@ from imgsync.oci.spec.bounded_json import count_values
 _VALUE_LIMIT = 100_000
 
 
-def parse_object(raw: bytes, *, what: str = "manifest") -> dict[str, Any]:
+def parse_object(raw: bytes, *, what: str = "manifest", limit: int = _VALUE_LIMIT) -> dict[str, Any]:
     """
     Parse a JSON object that all parsers read alike.
 
-    Errors call it *what*.
+    Errors call it *what*. It has at most *limit* values.
 
     Raises:
         UnsupportedContentError: Not UTF-8, not an object, a repeated key, NaN or infinity.
     """
-    document = _parse(raw, what)
+    document = _parse(raw, what, limit)
     if not isinstance(document, dict):
         raise UnsupportedContentError(f"the {what} is not a JSON object")
     return document
@@ -72,9 +72,9 @@ def dump_json(document: object) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
 
 
-def _parse(raw: bytes, what: str) -> Any:
-    if count_values(raw) > _VALUE_LIMIT:
-        raise UnsupportedContentError(f"the {what} has more than {_VALUE_LIMIT:,} values")
+def _parse(raw: bytes, what: str, limit: int = _VALUE_LIMIT) -> Any:
+    if count_values(raw) > limit:
+        raise UnsupportedContentError(f"the {what} has more than {limit:,} values")
     try:
         return json.loads(raw.decode("utf-8"), object_pairs_hook=_build_object, parse_constant=_refuse_constant, parse_float=_parse_float)
     except (ValueError, RecursionError) as error:
