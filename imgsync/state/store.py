@@ -20,14 +20,14 @@ from imgsync.state.packed_notes import PackedNotes
 from imgsync.state.packed_records import PackedRecords
 from imgsync.state.record import Record, encode, encode_note
 from imgsync.state.rows import Rows
+from imgsync.state.run_notes import RunNotes
 from imgsync.state.snapshot import KINDS, Snapshot, compare_snapshots
 from imgsync.text.units import format_count, parse_timestamp
 
 Result = TypeVar("Result")
 
 # Keys: a record has its destination reference, which contains no space; a note has its kind, a space and its subject.
-_BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN, _GONE = KINDS
-_BEGUN = "begun"
+_BLOB, _REFERRERS, _SEEN, _, _, _, _GONE = KINDS
 _ROWS = 4096  # in memory at once while the state is read
 # The artifact last pulled from each reference. It describes this directory only, so it is never exported.
 _PULLED = "pulled"
@@ -42,7 +42,7 @@ class Thread(Protocol):
         """Return `function()`."""
 
 
-class StateStore:
+class StateStore(RunNotes):
     """The open state. Without a database it lasts for this run only."""
 
     def __init__(self, cache: diskcache.Cache | None, thread: Thread, *, on_warning: Callable[[str], None], persistent: bool = False) -> None:
@@ -55,8 +55,7 @@ class StateStore:
         self.is_persistent = persistent and cache is not None
         self._thread = thread
         self._records = PackedRecords()
-        self._notes = {kind: PackedNotes() for kind in (*KINDS, _PULLED)}
-        self._has_begun = False
+        super().__init__({kind: PackedNotes() for kind in (*KINDS, _PULLED)})
         # Made when first needed: few runs ask.
         self._blob_repositories: set[tuple[str, str]] | None = None
         if cache is not None:
@@ -130,77 +129,6 @@ class StateStore:
                 self._note(values, _GONE, destination, moment)
         self._write(values)
 
-    def begin_copies(self, moment: str) -> None:
-        """
-        Note that copies begin at *moment*, until `record_run_end`.
-
-        Raises:
-            StateError: The state cannot be written.
-        """
-        if _BEGUN not in self._notes[_RUN]:
-            values: dict[str, str | None] = {}
-            self._has_begun = True
-            self._note(values, _RUN, _BEGUN, moment)
-            self._write(values)
-
-    def record_run_end(self, *, remaining: Iterable[str], successes: Iterable[str], requeues: int, moment: str, covers_all: bool = True) -> None:
-        """
-        Store how a run ended.
-
-        Args:
-            remaining: The destinations left for the next run, in order.
-            successes: The mirrors that are up to date.
-            requeues: How many runs in a row were requeued.
-            moment: When the run ended (RFC 3339).
-            covers_all: Whether the run covered every mirror, and with them what an interrupted run left.
-
-        Raises:
-            StateError: The state cannot be written.
-        """
-        values: dict[str, str | None] = {f"{_LEFT} {destination}": None for destination in self._notes[_LEFT]}
-        self._notes[_LEFT].clear()
-        for number, destination in enumerate(remaining):
-            self._note(values, _LEFT, destination, f"{number:08}")
-        for mirror in successes:
-            self._note(values, _SUCCESS, mirror, moment)
-        if self.requeues != requeues:
-            self._note(values, _RUN, "requeues", str(requeues))
-        if covers_all or not self.was_interrupted:
-            self._notes[_RUN].pop(_BEGUN, None)
-            values[f"{_RUN} {_BEGUN}"] = None
-            self._has_begun = False
-        self._write(values)
-
-    @property
-    def was_interrupted(self) -> bool:
-        """
-        Return whether an earlier run began to copy and never ended.
-
-        Then blobs may be where no record says so.
-        """
-        return _BEGUN in self._notes[_RUN] and not self._has_begun
-
-    @property
-    def interrupted_at(self) -> str:
-        """Return when the interrupted run began, "" if none or unknown."""
-        return self._notes[_RUN].get(_BEGUN, "") if self.was_interrupted else ""
-
-    @property
-    def remaining(self) -> tuple[str, ...]:
-        """Destinations that the last run left over, in its order."""
-        return tuple(sorted(self._notes[_LEFT], key=self._notes[_LEFT].__getitem__))
-
-    @property
-    def requeues(self) -> int:
-        """How many runs in a row were requeued."""
-        text = self._notes[_RUN].get("requeues", "")
-        return int(text) if text.isdecimal() and len(text) < 10 else 0
-
-    @property
-    def last_successes(self) -> Mapping[str, str]:
-        """When each mirror was last up to date (RFC 3339)."""
-        return self._notes[_SUCCESS]
-
     def get_first_seen(self, repository: str, digest: str) -> str:
         """Return when *digest* was first seen in the source *repository*, or ""."""
         return self._notes[_SEEN].get(f"{repository} {digest}", "")
@@ -215,9 +143,6 @@ class StateStore:
         known = self.find_blob(registry, digest)
         if repository in known.repositories:
             self._notes[_BLOB][f"{registry} {digest}"] = str(known.without(repository))
-
-    def _note(self, values: dict[str, str | None], kind: str, about: str, text: str) -> None:
-        self._notes[kind][about] = values[f"{kind} {about}"] = text
 
     def remove(self, destinations: Iterable[str]) -> int:
         """
