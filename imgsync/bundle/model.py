@@ -6,6 +6,7 @@ A bundle whose placement is known and whose content is not has no id, and its pa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from imgsync.oci.spec.reference import Reference
@@ -15,6 +16,8 @@ FORMAT = "imgsync.bundle/v1"
 VOLUME_FORMAT = "imgsync.bundle-volume/v1"
 DOCUMENT_NAME = "imgsync-bundle.json"
 DEFAULT_NAME = "imgsync-bundle"
+MAX_VOLUMES = 9999
+_VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +131,13 @@ class Bundle:
     def blobs_of_volume(self, number: int) -> Iterator[BundleBlob]:
         """Yield each blob that lies in volume *number*, whole or in part."""
         return (blob for blob in self.blobs if number in blob.volumes)
+
+
+def is_volume_name(name: str) -> bool:
+    """Return whether *name* can begin the names of volumes."""
+    return _VOLUME_NAME.fullmatch(name) is not None
+
+
+def name_volume(name: str, number: int) -> str:
+    """Return the file name of volume *number*."""
+    return f"{name}.{number:03}.tar"

@@ -7,42 +7,28 @@ under way, nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from imgsync.bundle.model import Bundle
+from imgsync.bundle.blob_sink import BlobSink
+from imgsync.bundle.complete_volumes import complete_volumes, publish, with_part_digests
+from imgsync.bundle.existing_bundle import read_existing
+from imgsync.bundle.journal import Journal, Piece, Stored
+from imgsync.bundle.model import DOCUMENT_NAME, Bundle
+from imgsync.bundle.piece_files import PieceFiles
 from imgsync.bundle.placement import Placement
+from imgsync.bundle.resume import resume
+from imgsync.bundle.steps import drive
+from imgsync.bundle.volume_layout import lay_out_volumes
+from imgsync.bundle.work_folder import JOURNAL, WorkFolder
+from imgsync.concurrency.native_thread import NativeThread
+from imgsync.errors import OutputError
 from imgsync.oci.spec.descriptor import Descriptor
-from imgsync.system.chunk import Chunk
 
-
-class BlobSink:
-    """Takes the bytes of one blob."""
-
-    def write(self, chunk: Chunk) -> None:
-        """
-        Take the next bytes; they may change after this returns.
-
-        Raises:
-            ContentMismatchError: The blob is longer than it should be.
-            OutputError: They cannot be written, such as on a full disk.
-        """
-        raise NotImplementedError
-
-    def commit(self) -> None:
-        """
-        Check digest and size, and note the blob as finished.
-
-        Raises:
-            ContentMismatchError: Digest or size differ; the blob is not noted.
-            OutputError: It cannot be written.
-        """
-        raise NotImplementedError
-
-    def abort(self) -> None:
-        """Give up the blob; it may begin again. Does nothing after `commit`."""
-        raise NotImplementedError
+# After that many bytes, what was written is synced while other blobs are written.
+_SYNC_BYTES = 128 << 20
 
 
 class BundleWriter:
@@ -64,7 +50,31 @@ class BundleWriter:
             LockedError: Another process writes there.
             OutputError: The folder cannot be written, or has too little space.
         """
-        raise NotImplementedError
+        self._placement = placement
+        self._only = only_volume
+        self._existing = read_existing(folder, placement.draft, only_volume=only_volume)
+        self._wanted = _list_pieces(placement.draft, only_volume)
+        self._under_way: set[str] = set()
+        self._unsynced_bytes = 0
+        self._is_syncing = False
+        self._is_closed = False
+        self._thread, self._sync_thread = NativeThread(), NativeThread()
+        self._work = WorkFolder(folder, f".{placement.name}.partial" if only_volume is None else f".{placement.name}.{only_volume:03}.partial")
+        self._journal = _open_journal(self._work)
+        self._files = PieceFiles(self._work, placement.name)
+        try:
+            self._open()
+        except OSError as error:
+            self._release()
+            raise OutputError(f"{self._work.path} cannot be used: {error.strerror}") from error
+        except BaseException:
+            self._release()
+            raise
+
+    def _open(self) -> None:
+        if not self.is_complete:
+            volumes = {volume.file: volume.size_bytes for number, volume in enumerate(self._placement.draft.volumes, 1) if self._only in {None, number}}
+            drive(self._thread, resume(self._work, self._journal, self._files, self._wanted, volumes, replaces=self._only is not None))
 
     def __enter__(self) -> BundleWriter:
         """Return the writer."""
@@ -77,15 +87,15 @@ class BundleWriter:
     @property
     def is_complete(self) -> bool:
         """Return whether the folder already holds exactly this bundle."""
-        raise NotImplementedError
+        return self._existing is not None and self._only is None
 
     def has(self, digest: str) -> bool:
         """Return whether a blob is finished, in this or an earlier run."""
-        raise NotImplementedError
+        return digest in self._journal.finished or (self.is_complete and digest in self._wanted)
 
     def is_placed(self, digest: str) -> bool:
         """Return whether a blob lies in what is made."""
-        raise NotImplementedError
+        return digest in self._wanted
 
     def begin(self, blob: Descriptor) -> BlobSink:
         """
@@ -96,7 +106,11 @@ class BundleWriter:
         Raises:
             ValueError: It is not placed, is finished, or has a sink already.
         """
-        raise NotImplementedError
+        stored = self._wanted.get(blob.digest)
+        if stored is None or self.has(blob.digest) or blob.digest in self._under_way:
+            raise ValueError(f"{blob.digest} is not placed, is finished, or has a sink already")
+        self._under_way.add(blob.digest)
+        return BlobSink(blob, stored, self._files, thread=self._thread, note=partial(self._note, blob.digest), leave=partial(self._leave, blob.digest))
 
     def write_whole(self, digest: str, data: bytes) -> None:
         """
@@ -105,13 +119,20 @@ class BundleWriter:
         Raises:
             ValueError: It is not placed.
             ContentMismatchError: *data* is another blob.
-            OutputError: It cannot be written.
+            OSError: It cannot be written.
         """
-        raise NotImplementedError
+        if self.has(digest) or digest in self._under_way:
+            return
+        sink = self.begin(Descriptor("", digest, len(data)))
+        try:
+            sink.write(data)
+            sink.commit()
+        finally:
+            sink.abort()
 
-    def missing(self) -> Iterable[str]:
+    def missing(self) -> Iterator[str]:
         """Yield the digests of blobs that are placed and not finished."""
-        raise NotImplementedError
+        return (digest for digest in self._wanted if not self.has(digest))
 
     def finish(self) -> Bundle:
         """
@@ -121,7 +142,89 @@ class BundleWriter:
             ValueError: A blob is missing.
             OutputError: A volume cannot be written, or is read back with other bytes.
         """
-        raise NotImplementedError
+        left = next(iter(self.missing()), None)
+        if left is not None:
+            raise ValueError(f"{left} is missing")
+        if self.is_complete:
+            self._work.delete()
+            return self._existing  # type: ignore[return-value]
+        try:
+            return self._complete()
+        except OSError as error:
+            raise OutputError(f"the bundle in {self._work.target} cannot be written: {error.strerror}", hint="run it again to continue") from error
 
     def close(self) -> None:
         """Close the files, and let other processes write."""
+        if self._is_closed:
+            return
+        try:
+            if self.is_complete:
+                self._work.delete()
+            elif self._journal.unsure:
+                self._sync()
+        except OSError:
+            # The next run verifies what was not synced.
+            pass
+        finally:
+            self._release()
+
+    def _complete(self) -> Bundle:
+        bundle = with_part_digests(self._placement.draft, self._journal.finished, self._existing)
+        if self._existing is not None and bundle != self._existing:
+            raise OutputError(
+                f"the parts of blobs differ from those in {self._work.target / DOCUMENT_NAME}", hint="make the whole bundle again in an empty folder"
+            )
+        layouts = [layout for layout in lay_out_volumes(bundle) if self._only in {None, layout.number}]
+        drive(self._thread, complete_volumes(self._work, self._journal, bundle, layouts))
+        self._thread.run(partial(publish, self._work, bundle, layouts, with_document=self._only is None))
+        self._release()
+        return bundle
+
+    def _note(self, digest: str, stored: Stored) -> None:
+        """Note a blob as written; runs in the thread."""
+        self._journal.add(digest, stored)
+        self._unsynced_bytes += sum(piece.size_bytes for piece in stored.pieces)
+
+    def _leave(self, digest: str) -> None:
+        self._under_way.discard(digest)
+        if self._unsynced_bytes >= _SYNC_BYTES and not self._is_syncing:
+            self._sync()
+
+    def _sync(self) -> None:
+        """Sync what was written, and note it; other blobs are written meanwhile."""
+        self._is_syncing = True
+        try:
+            self._unsynced_bytes = 0
+            digests, names = self._thread.run(lambda: (set(self._journal.unsure), self._files.take_unsynced()))
+            self._sync_thread.run(partial(self._work.sync_files, names))
+            self._thread.run(partial(self._journal.mark_synced, digests))
+        finally:
+            self._is_syncing = False
+
+    def _release(self) -> None:
+        self._is_closed = True
+        self._journal.close()
+        self._work.close()
+        self._thread.close()
+        self._sync_thread.close()
+
+
+def _open_journal(work: WorkFolder) -> Journal:
+    try:
+        return Journal(JOURNAL, folder=work.number)
+    except OSError as error:
+        work.close()
+        raise OutputError(f"{work.path / JOURNAL} cannot be used: {error.strerror}") from error
+
+
+def _list_pieces(draft: Bundle, only_volume: int | None) -> dict[str, Stored]:
+    """Return the pieces of each blob, of all volumes or of one."""
+    pieces: dict[str, list[Piece]] = {}
+    for layout in lay_out_volumes(draft):
+        if only_volume in {None, layout.number}:
+            for member in layout.members:
+                if member.content is None:
+                    pieces.setdefault(member.digest, []).append(Piece(layout.number, member.data_offset, member.size_bytes, member.start))
+    cut = {blob.digest for blob in draft.blobs if blob.parts}
+    found = {digest: tuple(sorted(places, key=lambda piece: piece.start)) for digest, places in pieces.items()}
+    return {digest: Stored(places, ("",) * len(places) if digest in cut else ()) for digest, places in found.items()}

@@ -1,0 +1,102 @@
+"""Verify the bytes of one blob, and write them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from imgsync.bundle.journal import Stored
+from imgsync.bundle.piece_files import PieceFiles
+from imgsync.concurrency.native_thread import NativeThread
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.digest import DigestVerifier
+from imgsync.system.chunk import Chunk
+
+# Written at once, so that the switch to the thread costs little.
+_BATCH_BYTES = 1 << 20
+
+
+class BlobSink:
+    """
+    Takes the bytes of one blob, in order.
+
+    Writes run in a native thread: a slow disk does not stop other copies.
+    """
+
+    def __init__(
+        self, blob: Descriptor, stored: Stored, files: PieceFiles, *, thread: NativeThread, note: Callable[[Stored], None], leave: Callable[[], None]
+    ) -> None:
+        """
+        Prepare for *blob*, whose pieces are in *stored*.
+
+        *note* is called in the thread once all is written, *leave* at the end in any case.
+        """
+        self._digest = blob.digest
+        self._verifier = DigestVerifier(blob.digest, blob.size_bytes, f"blob {blob.digest}")
+        self._pieces = stored.pieces
+        self._hashers = [hashlib.sha256() for _ in stored.pieces] if stored.part_digests else []
+        self._files = files
+        self._thread = thread
+        self._note = note
+        self._leave = leave
+        self._waiting: list[Chunk] = []
+        self._written_bytes = 0
+        self._is_open = True
+
+    def write(self, chunk: Chunk) -> None:
+        """
+        Take the next bytes.
+
+        Raises:
+            ContentMismatchError: The blob is longer than it should be.
+            OSError: They cannot be written, such as on a full disk.
+        """
+        self._verifier.expect(len(chunk))
+        self._verifier.update(chunk)
+        self._waiting.append(chunk)
+        if self._verifier.seen_bytes - self._written_bytes >= _BATCH_BYTES:
+            self._thread.run(self._flush)
+
+    def commit(self) -> None:
+        """
+        Check digest and size, and note the blob as finished.
+
+        Raises:
+            ContentMismatchError: Digest or size differ; the blob is not noted.
+            OSError: It cannot be written.
+        """
+        self._verifier.check()
+        self._thread.run(self._finish)
+        self._end()
+
+    def abort(self) -> None:
+        """Give up the blob; it may begin again. Does nothing after `commit`."""
+        self._end()
+
+    def _end(self) -> None:
+        self._waiting.clear()
+        if self._is_open:
+            self._is_open = False
+            self._leave()
+
+    def _flush(self) -> None:
+        """Write what is waiting; runs in the thread."""
+        while self._waiting:
+            chunk = self._waiting[0]
+            self._hash_parts(chunk)
+            self._files.write(self._digest, self._pieces, self._written_bytes, chunk)
+            self._written_bytes += len(chunk)
+            del self._waiting[0]
+
+    def _hash_parts(self, chunk: Chunk) -> None:
+        view = memoryview(chunk)
+        position = self._written_bytes
+        for piece, hasher in zip(self._pieces, self._hashers, strict=False):
+            begin, end = max(position, piece.start), min(position + len(view), piece.start + piece.size_bytes)
+            if begin < end:
+                hasher.update(view[begin - position : end - position])
+
+    def _finish(self) -> None:
+        self._flush()
+        digests = tuple(f"sha256:{hasher.hexdigest()}" for hasher in self._hashers)
+        self._note(Stored(self._pieces, digests))

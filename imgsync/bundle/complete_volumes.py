@@ -1,0 +1,97 @@
+"""Complete the volumes of a bundle, and read them back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from imgsync.bundle.check_volume import Problem, check_volume
+from imgsync.bundle.document import encode_bundle, with_id
+from imgsync.bundle.journal import Journal, Stored
+from imgsync.bundle.model import DOCUMENT_NAME, Bundle, BundleBlob
+from imgsync.bundle.piece_files import write_all
+from imgsync.bundle.tar_format import END
+from imgsync.bundle.volume_layout import VolumeLayout
+from imgsync.bundle.work_folder import WorkFolder
+from imgsync.errors import OutputError
+from imgsync.system.atomic_write import write_atomically
+
+
+def with_part_digests(draft: Bundle, finished: Mapping[str, Stored], existing: Bundle | None) -> Bundle:
+    """
+    Return *draft* with the digests of parts and its id.
+
+    Parts that were not written now have the digests of *existing*.
+    """
+    known = {blob.digest: blob for blob in existing.blobs} if existing is not None else {}
+    return with_id(replace(draft, blobs=tuple(_fill(blob, finished, known.get(blob.digest)) if blob.parts else blob for blob in draft.blobs)))
+
+
+def _fill(blob: BundleBlob, finished: Mapping[str, Stored], known: BundleBlob | None) -> BundleBlob:
+    stored = finished.get(blob.digest)
+    written = dict(zip((piece.start for piece in stored.pieces), stored.part_digests, strict=True)) if stored is not None else {}
+    parts, start = [], 0
+    for index, part in enumerate(blob.parts):
+        parts.append(replace(part, digest=written.get(start) or (known.parts[index].digest if known is not None else "")))
+        start += part.size_bytes
+    return replace(blob, parts=tuple(parts))
+
+
+def complete_volumes(work: WorkFolder, journal: Journal, bundle: Bundle, layouts: Sequence[VolumeLayout]) -> Iterator[int]:
+    """
+    Write the rest of each volume, sync it, and read it back.
+
+    Yields after each step.
+
+    Raises:
+        OutputError: A volume is read back with other bytes; the blobs concerned are written again by the next run.
+        OSError: It cannot be written.
+    """
+    for layout in layouts:
+        file = work.open_file(bundle.volumes[layout.number - 1].file)
+        for member in layout.members:
+            write_all(file, member.header + (member.content or b""), member.offset)
+            write_all(file, member.padding, member.data_offset + member.size_bytes)
+        write_all(file, END, layout.size_bytes - len(END))
+        os.ftruncate(file, layout.size_bytes)
+        os.fsync(file)
+        yield 1
+    journal.mark_synced(set(journal.unsure))
+    for layout in layouts:
+        file = work.open_file(bundle.volumes[layout.number - 1].file)
+        yield from _read_back(file, layout, journal, bundle.volumes[layout.number - 1].file)
+
+
+def publish(work: WorkFolder, bundle: Bundle, layouts: Sequence[VolumeLayout], *, with_document: bool) -> None:
+    """
+    Give the volumes their final names; write the document last.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    work.publish([bundle.volumes[layout.number - 1].file for layout in layouts])
+    if with_document:
+        write_atomically(work.target / DOCUMENT_NAME, [encode_bundle(bundle)], private=False)
+        work.sync_target()
+    work.delete()
+
+
+def _read_back(file: int, layout: VolumeLayout, journal: Journal, name: str) -> Iterator[int]:
+    problems = []
+    _drop_cache(file)
+    for found in check_volume(file, layout):
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            yield found
+    _drop_cache(file)
+    for digest in {problem.digest for problem in problems if problem.digest}:
+        journal.remove(digest)
+    if problems:
+        raise OutputError(f"{name} was read back with other bytes: {problems[0].message}", hint="the medium may be failing; run it again, or use another one")
+
+
+def _drop_cache(file: int) -> None:
+    """Have the file read from the medium, not from memory."""
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
