@@ -7,7 +7,7 @@ Headers, padding and the end follow from the document, so they are compared; blo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from imgsync.bundle.piece_files import read_exactly, read_range
 from imgsync.bundle.tar_format import END
@@ -29,15 +29,16 @@ class Problem:
     offset: int = 0
 
 
-def check_volume(file: int, layout: VolumeLayout) -> Iterator[int | Problem]:
+def check_volume(file: int, layout: VolumeLayout, on_part: Callable[[Member, int, bytes], None] | None = None) -> Iterator[int | Problem]:
     """
     Check the volume *layout* in the open *file*.
 
     Yields the number of bytes read, and problems as they are found. Blobs that do not match cost their images; damage elsewhere does not.
+    *on_part* takes the bytes of parts, with their place in the part.
     """
     for member in layout.members:
         try:
-            yield from _check_member(file, member)
+            yield from _check_member(file, member, on_part if member.part_digest else None)
         except OSError as error:
             yield Problem(f"{member.name} cannot be read: {error.strerror}", member.digest, member.offset)
     end = layout.size_bytes - len(END)
@@ -48,7 +49,7 @@ def check_volume(file: int, layout: VolumeLayout) -> Iterator[int | Problem]:
         yield Problem(f"the end cannot be read: {error.strerror}", offset=end)
 
 
-def _check_member(file: int, member: Member) -> Iterator[int | Problem]:
+def _check_member(file: int, member: Member, on_part: Callable[[Member, int, bytes], None] | None) -> Iterator[int | Problem]:
     header = member.header
     if read_exactly(file, member.offset, len(header)) != header:
         yield Problem(f"the header of {member.name} is damaged", offset=member.offset)
@@ -56,17 +57,19 @@ def _check_member(file: int, member: Member) -> Iterator[int | Problem]:
         if read_exactly(file, member.data_offset, member.size_bytes) != member.content:
             yield Problem(f"{member.name} is damaged", offset=member.offset)
     else:
-        yield from _check_blob(file, member)
+        yield from _check_blob(file, member, on_part)
     padding = member.padding
     if read_exactly(file, member.data_offset + member.size_bytes, len(padding)) != padding:
         yield Problem(f"the padding after {member.name} is damaged", offset=member.offset)
 
 
-def _check_blob(file: int, member: Member) -> Iterator[int | Problem]:
+def _check_blob(file: int, member: Member, on_part: Callable[[Member, int, bytes], None] | None) -> Iterator[int | Problem]:
     hasher = hashlib.new(member.own_digest.partition(":")[0])
     seen = 0
     for chunk in read_range(file, member.data_offset, member.size_bytes):
         hasher.update(chunk)
+        if on_part is not None:
+            on_part(member, seen, chunk)
         seen += len(chunk)
         yield len(chunk)
     if seen < member.size_bytes:

@@ -42,6 +42,13 @@ class Fields:
                 fields.refuse_others(*names)
             yield fields
 
+    def nested(self, name: str) -> Fields:
+        """Return the fields of an object."""
+        found = self._get(name)
+        if not isinstance(found, dict):
+            raise ValueError(f"`{name}` is not an object")  # noqa: TRY004 - of the text, not of an argument
+        return Fields(found)
+
     def text(self, name: str) -> str:
         """Return printable ASCII text of at most 1024 characters."""
         return self._check_text(self._get(name), name)

@@ -134,10 +134,15 @@ def make_volume_document(bundle_id: str, number: int, count: int, index: bytes, 
     Its length depends on the numbers and the names of *parts* only. It has the digest of `index.json` and of itself without this field, so
     that the volume can be checked alone.
     """
+    return make_canonical_volume_document(bundle_id or UNKNOWN, number, count, compute_digest(index), parts)
+
+
+def make_canonical_volume_document(bundle_id: str, number: int, count: int, index_digest: str, parts: Mapping[str, str]) -> bytes:
+    """Return `imgsync-volume.json` with the digest *index_digest* of `index.json`."""
     document: dict[str, object] = {
-        "bundle": bundle_id or UNKNOWN,
+        "bundle": bundle_id,
         "format": VOLUME_FORMAT,
-        "index": compute_digest(index),
+        "index": index_digest,
         "number": number,
         "of": count,
         "parts": dict(parts),
