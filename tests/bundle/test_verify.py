@@ -41,6 +41,14 @@ def digest_at(bundle: Bundle, number: int, offset: int) -> str:
     return next((one.digest for one in members if one.data_offset <= offset < one.data_offset + one.size_bytes), "")
 
 
+def is_intact_alone(path: Path) -> bool:
+    """Return whether a volume without its document is found to be intact."""
+    try:
+        return verify_volume(path).is_intact
+    except BundleError:
+        return False
+
+
 def test_intact_bundle_is_verified(tmp_path, cargo):
     """Whole, and each volume alone."""
     bundle = write_bundle(tmp_path, cargo, volume_bytes=_MIB)
@@ -61,17 +69,14 @@ def test_every_flipped_byte_of_a_volume_is_found(tmp_path, cargo):
     """With exactly the images that need the blob; bytes between blobs cost none."""
     bundle = write_bundle(tmp_path, cargo, volume_bytes=_MIB)
     chosen = random.Random(21)
-    places = [(number, one.offset) for number, layout in enumerate(lay_out_volumes(bundle), 1) for one in layout.members]
+    headers = {layout.number: [one.offset for one in layout.members] for layout in lay_out_volumes(bundle)}
     for round_ in range(effort(40, 500)):
         number = chosen.randrange(len(bundle.volumes)) + 1
         path = tmp_path / bundle.volumes[number - 1].file
         before = path.read_bytes()
         # Each second one near a header, where little of the volume is.
-        offset = (
-            chosen.randrange(len(before))
-            if round_ % 2
-            else min(chosen.choice([at for one, at in places if one == number]) + chosen.randrange(700), len(before) - 1)
-        )
+        near = chosen.choice(headers[number]) + chosen.randrange(700)
+        offset = chosen.randrange(len(before)) if round_ % 2 else min(near, len(before) - 1)
         after = bytearray(before)
         after[offset] ^= 1 << chosen.randrange(8)
         path.write_bytes(after)
@@ -83,10 +88,7 @@ def test_every_flipped_byte_of_a_volume_is_found(tmp_path, cargo):
         assert {str(lost.image.destination) for lost in found.lost} == expected_costs(cargo, digest), (number, offset)
         with_costs = next(check for check in found.volumes if check.file == path.name)
         assert set(with_costs.costs) == expected_costs(cargo, digest)
-        try:
-            assert not verify_volume(path).is_intact, (number, offset)
-        except BundleError as error:
-            assert str(path) in error.message or path.name in error.message
+        assert not is_intact_alone(path), (number, offset)
         path.write_bytes(before)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tarfile
 
-from imgsync.bundle.placement import place
 from tests.support.bundles import make_cargo, read_files, write_bundle
 
 
