@@ -1,4 +1,4 @@
-"""Archives of images in the forms of Docker, skopeo, crane and layouts, made without imgsync."""
+"""Archives of images in the forms of Docker, skopeo, crane and layouts, made without imgsync; what imgsync reads of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from imgsync.oci.layout.files import LayoutFiles
 from tests.support.images import OCI, Image, digest_of, layer, to_json
 
 BLOCK = 512
@@ -176,6 +177,27 @@ def entries_of(raw: bytes) -> list[tuple[str, str, str]]:
     """Return digest and both names of each entry of an index."""
     annotations = [(entry["digest"], entry.get("annotations", {})) for entry in json.loads(raw)["manifests"]]
     return [(digest, names.get("io.containerd.image.name", ""), names.get("org.opencontainers.image.ref.name", "")) for digest, names in annotations]
+
+
+def read_all(files: LayoutFiles) -> dict[str, bytes]:
+    """Return every manifest and blob that the index leads to, by digest; each is checked."""
+    found: dict[str, bytes] = {}
+    waiting = [digest for digest, _, _ in entries_of(files.read_index())]
+    while waiting:
+        digest = waiting.pop()
+        if digest in found:
+            continue
+        content = found[digest] = b"".join(files.read_blob(digest))
+        assert digest_of(content) == digest
+        assert files.find_blob(digest) == len(content)
+        if not content.startswith(b'{"schemaVersion"') and not content.startswith(b'{\n   "schemaVersion"'):
+            continue
+        document = json.loads(content)
+        described = [*document.get("manifests", []), *document.get("layers", []), *filter(None, [document.get("config")])]
+        for one in described:
+            assert files.find_blob(one["digest"]) == one["size"], one
+        waiting += [one["digest"] for one in described]
+    return found
 
 
 def _record(key: str, value: str | bytes) -> bytes:

@@ -10,9 +10,8 @@ import pytest
 
 from imgsync.errors import LayoutError
 from imgsync.oci.layout.archive import ArchiveFiles
-from tests.support.archives import docker_24, entries_of, folder, layout_members, member, pax, saved, tar
+from tests.support.archives import docker_24, entries_of, folder, layout_members, member, pax, read_all, saved, tar
 from tests.support.images import DOCKER, image, index
-from tests.support.layouts import read_all
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from imgsync.oci.layout.open_files import open_files
-from tests.support.archives import Saved, docker_24, docker_25, entries_of, saved
+from tests.support.archives import Saved, docker_24, docker_25, entries_of, read_all, saved
 from tests.support.images import DOCKER, OCI, Image, digest_of, image, index, push
-from tests.support.layouts import read_all
 from tests.support.node import running_containerd
 from tests.support.registry_process import RegistryProcess
 from tests.support.witness import raw_manifest

@@ -11,9 +11,8 @@ import pytest
 from imgsync.errors import LayoutError
 from imgsync.oci.layout import docker_archive
 from imgsync.oci.layout.archive import ArchiveFiles
-from tests.support.archives import crane, docker_24, docker_25, entries_of, link, member, pack, saved, tar
+from tests.support.archives import crane, docker_24, docker_25, entries_of, link, member, pack, read_all, saved, tar
 from tests.support.images import digest_of, to_json
-from tests.support.layouts import read_all
 
 _BASE = saved("base").layers[0]
 
