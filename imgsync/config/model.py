@@ -248,6 +248,7 @@ class RegistriesConfig:
     `unset` holds the errors of variables without a value, by the registry whose settings have them; "" for those of no registry,
     `BROKER_PART` and `SERVE_PART` for those that only a fleet or `imgsync serve` needs.
     `warnings` are about what may be wrong. `only` may name parts of mirrors, empty for all of each.
+    `bundle_signers` are the names in `keys` and `identities` of which one must have signed a bundle; None if none must.
     `files` are those that it names and that were read: secrets and keys.
     """
 
@@ -261,6 +262,7 @@ class RegistriesConfig:
     warnings: tuple[FileError, ...] = ()
     broker: BrokerSettings = BrokerSettings()
     serve: ServeSettings = ServeSettings()
+    bundle_signers: tuple[str, ...] | None = None
     files: tuple[str, ...] = field(default=(), compare=False)
 
     def raise_if_unset(self, *registries: str) -> None:

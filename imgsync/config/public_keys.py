@@ -1,8 +1,8 @@
 """
 Parse public keys and verify signatures with them.
 
-The key alone decides the algorithm, never what a registry serves: ECDSA over P-256 with SHA-256, RSA (PKCS #1 v1.5) with SHA-256,
-or Ed25519. The only module that imports `cryptography`; it does so when first needed.
+The key alone decides the algorithm, never what a registry serves: ECDSA over P-256 with SHA-256 or over P-384 with SHA-384, RSA (PKCS #1
+v1.5) with SHA-256, or Ed25519. The only module that imports `cryptography`; it does so when first needed.
 Spec: cosign's SIGNATURE_SPEC "Signature Schemes".
 """
 
@@ -41,14 +41,14 @@ class PublicKey:
         """Return whether this key's private half made *signature* over *data*."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
-        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
         key = _load(self.der)
         try:
             if isinstance(key, ed25519.Ed25519PublicKey):
                 key.verify(signature, data)
             elif isinstance(key, ec.EllipticCurvePublicKey):
-                key.verify(signature, data, ec.ECDSA(SHA256()))
+                key.verify(signature, data, ec.ECDSA(SHA384() if isinstance(key.curve, ec.SECP384R1) else SHA256()))
             else:
                 key.verify(signature, data, padding.PKCS1v15(), SHA256())
         except InvalidSignature:
@@ -73,8 +73,8 @@ def parse_public_key(pem: bytes) -> PublicKey:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ValueError("not a public key in PEM") from error
-    if isinstance(key, ec.EllipticCurvePublicKey) and not isinstance(key.curve, ec.SECP256R1):
-        raise ValueError(f"ECDSA keys must use P-256; this one uses {key.curve.name}")  # noqa: TRY004 - of the text, not of an argument
+    if isinstance(key, ec.EllipticCurvePublicKey) and not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
+        raise ValueError(f"ECDSA keys must use P-256 or P-384; this one uses {key.curve.name}")  # noqa: TRY004 - of the text, not of an argument
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < _MIN_RSA_BITS:
         raise ValueError(f"RSA keys need at least {_MIN_RSA_BITS} bits; this one has {key.key_size}")
     if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):

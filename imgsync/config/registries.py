@@ -15,7 +15,7 @@ from imgsync.config.model import BROKER_PART, SERVE_PART, BrokerSettings, Login,
 from imgsync.config.read_secrets import read_long_secret, read_secret
 from imgsync.config.read_serve import read_serve
 from imgsync.config.secrets import Secret
-from imgsync.config.signers import read_identity, read_key, read_operator_requirements
+from imgsync.config.signers import read_bundle_signers, read_identity, read_key, read_operator_requirements
 from imgsync.config.yaml_reader import parse_documents, read_limited
 from imgsync.errors import FileError
 from imgsync.oci.spec.reference import parse_registry
@@ -92,6 +92,7 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
         tuple(fields.warnings),
         broker,
         serve=serve,
+        bundle_signers=read_bundle_signers(fields, value.get("bundles") or {}, {**keys, **identities}),
         files=tuple(dict.fromkeys(file for file in fields.files if file)),
     )
 

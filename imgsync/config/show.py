@@ -35,6 +35,8 @@ def _show_registries(registries: RegistriesConfig) -> dict[str, Any]:
         document["identities"] = {name: _show_identity(identity) for name, identity in registries.identities.items()}
     if registries.require:
         document["require"] = {prefix: _show_require(require) for prefix, require in registries.require.items()}
+    if registries.bundle_signers is not None:
+        document["bundles"] = {"require": {"signed_by": list(registries.bundle_signers)}}
     return document
 
 

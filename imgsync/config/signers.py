@@ -70,6 +70,17 @@ def read_operator_requirements(
     return fields.read_prefix(path, prefix, at_key=True), requirements
 
 
+def read_bundle_signers(fields: FieldReader, entry: Mapping[str, Any], known: Mapping[str, object]) -> tuple[str, ...] | None:
+    """Read `bundles`; return who may sign a bundle, None without the setting."""
+    if not entry.get("require"):
+        return None
+    names = tuple(entry["require"]["signed_by"])
+    for index, name in enumerate(names):
+        if name not in known:
+            fields.add_error(("bundles", "require", "signed_by", index), f"unknown name {name!r} in `signed_by`", suggest_signer(name, known))
+    return names
+
+
 def _read_trust_root(fields: FieldReader, path: Parts, file: str) -> str | None:
     """Check the trust root in *file* and return its fingerprint."""
     fields.files.append(file)

@@ -14,7 +14,7 @@ from imgsync.text.near import find_near
 
 _OPERATOR = "it belongs in registries.yaml, which the operator owns"
 _SCHEDULE = "write `schedule: {every: 1h}` or `schedule: {cron: 17 3 * * *}`, which `imgsync serve` follows"
-_IN_REGISTRIES = {"registries", "allow", "keys", "identities"}
+_IN_REGISTRIES = {"registries", "allow", "keys", "identities", "bundles"}
 _OF_REGISTRY = {
     "credentials",
     "tls",

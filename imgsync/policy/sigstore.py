@@ -26,18 +26,45 @@ def find_identity_problem(raw: bytes, signers: Sequence[SigningIdentity], image:
     return "" if "" in reasons else ", ".join(reasons)
 
 
+def find_file_problem(raw: bytes, signers: Sequence[SigningIdentity], data: bytes) -> str:
+    """
+    Return why the bundle *raw* does not sign *data*, or "".
+
+    The signature must be by one of *signers*, as `cosign sign-blob` makes it.
+    """
+    from sigstore.models import Bundle
+
+    reasons: dict[str, None] = {}
+    for signer in signers:
+        try:
+            _make_verifier(signer.trust_root).verify_artifact(data, Bundle.from_json(raw), _make_policy(signer))
+        except Exception as error:  # noqa: BLE001 - untrusted input may raise anything in the library
+            reasons[_explain(error)] = None
+        else:
+            return ""
+    return ", ".join(reasons) or "by an identity, and none is required"
+
+
 def _check(raw: bytes, signer: SigningIdentity, image: SignedImage) -> str:
     from sigstore.models import Bundle
+
+    try:
+        kind, payload = _make_verifier(signer.trust_root).verify_dsse(Bundle.from_json(raw), _make_policy(signer))
+    except Exception as error:  # noqa: BLE001 - untrusted input may raise anything in the library
+        return _explain(error)
+    return find_statement_problem(kind, payload, image)
+
+
+def _make_policy(signer: SigningIdentity) -> Any:
     from sigstore.verify import policy
 
     # Exact matches only: unanchored patterns have admitted untrusted signers elsewhere.
     issuer = policy.AnyOf([policy.OIDCIssuerV2(signer.issuer), policy.OIDCIssuer(signer.issuer)])
-    who = policy.AllOf([policy.Identity(identity=signer.identity), issuer])
-    try:
-        kind, payload = _make_verifier(signer.trust_root).verify_dsse(Bundle.from_json(raw), who)
-    except Exception as error:  # noqa: BLE001 - untrusted input may raise anything in the library
-        return f"not verified ({sanitize_message(str(error)) or type(error).__name__})"
-    return find_statement_problem(kind, payload, image)
+    return policy.AllOf([policy.Identity(identity=signer.identity), issuer])
+
+
+def _explain(error: Exception) -> str:
+    return f"not verified ({sanitize_message(str(error)) or type(error).__name__})"
 
 
 @cache

@@ -75,7 +75,7 @@ def test_error_of_a_requirement_has_place_and_remedy(tmp_path, require, expected
         ({"keys": {"prod": {"pem": "rubbish"}}}, "keys.prod.pem: not a public key in PEM (a public key begins with -----BEGIN PUBLIC KEY-----)"),
         ({"keys": {"prod": {"pem": signer().pem.replace("M", "%", 1)}}}, "keys.prod.pem: not a public key in PEM"),
         ({"keys": {"prod": {"pem": signer().private_pem}}}, "keys.prod.pem: this is a private key; only the signer may have it"),
-        ({"keys": {"prod": {"pem": signer("x", "p384").pem}}}, "keys.prod.pem: ECDSA keys must use P-256; this one uses secp384r1"),
+        ({"keys": {"prod": {"pem": signer("x", "p521").pem}}}, "keys.prod.pem: ECDSA keys must use P-256 or P-384; this one uses secp521r1"),
         ({"keys": {"prod": {"pem": signer("x", "rsa1024").pem}}}, "keys.prod.pem: RSA keys need at least 2048 bits; this one has 1024"),
         ({"keys": {"prod": {"pem": "${COSIGN_KEY}"}}}, "keys.prod.pem: the environment variable COSIGN_KEY is not set"),
         (
@@ -93,6 +93,9 @@ def test_error_of_a_requirement_has_place_and_remedy(tmp_path, require, expected
         (NAMED | {"require": {"quay.io": {"signature": {"keys": ["prod"]}}}}, "require.quay.io.signature: unknown setting (did you mean 'signatures'?)"),
         ({"keys": {"prod": {"pem": "${COSIGN_KEY:-}"}}}, "keys.prod.pem: not a public key in PEM"),
         ({"require": {"Quay": {"max_size": "1GiB"}}}, "'Quay' is not a registry name"),
+        (NAMED | {"bundles": {"require": {"signed_by": ["prd"]}}}, "bundles.require.signed_by[0]: unknown name 'prd' in `signed_by` (did you mean 'prod'?)"),
+        (NAMED | {"bundles": {"require": {"signed_by": []}}}, "bundles.require.signed_by: the list must not be empty"),
+        (NAMED | {"bundles": {"require": {}}}, "bundles.require: missing required setting 'signed_by'"),
         ({"identities": {"ci": {"identity": "me", "issuer": "x"}}}, "identities.ci: missing required setting 'trust_root'"),
         ({"identities": {"ci": {"identity": "me", "issuer": "x", "trust_root": "none"}}}, "identities.ci.trust_root: cannot read the trust root"),
     ],

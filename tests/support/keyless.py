@@ -115,6 +115,18 @@ class Sigstore:
         }
         return to_json(document)
 
+    def file_bundle(self, data: bytes, *, identity: str = IDENTITY, issuer: str = ISSUER) -> bytes:
+        """Return a bundle over the file *data*, as `cosign sign-blob` writes it."""
+        key = _key()
+        certificate = self._certificate(key, identity, issuer)
+        signature, digest = _sign(key, data), hashlib.sha256(data)
+        public = {"content": _b64(certificate.public_bytes(Encoding.PEM))}
+        spec = {"data": {"hash": {"algorithm": "sha256", "value": digest.hexdigest()}}, "signature": {"content": _b64(signature), "publicKey": public}}
+        body = to_json({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec})
+        material = {"certificate": {"rawBytes": _b64(certificate.public_bytes(Encoding.DER))}, "tlogEntries": [self._entry(body, kind="hashedrekord")]}
+        message = {"messageDigest": {"algorithm": "SHA2_256", "digest": _b64(digest.digest())}, "signature": _b64(signature)}
+        return to_json({"mediaType": BUNDLE, "verificationMaterial": material, "messageSignature": message})
+
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: float) -> x509.CertificateBuilder:
         begins = self.now - dt.timedelta(minutes=5)
         return (
@@ -160,7 +172,7 @@ class Sigstore:
         hashes = {name: {"algorithm": "sha256", "value": hashlib.sha256(payload).hexdigest()} for name in ("envelopeHash", "payloadHash")}
         return to_json({"apiVersion": "0.0.1", "kind": "dsse", "spec": hashes | {"signatures": signatures}})
 
-    def _entry(self, body: bytes) -> dict[str, Any]:
+    def _entry(self, body: bytes, *, kind: str = "dsse") -> dict[str, Any]:
         """Return what proves that *body* is the one entry of the log."""
         log_id, moment = hashlib.sha256(_der(self.rekor)).digest(), int(self.now.timestamp())
         root = hashlib.sha256(b"\x00" + body).digest()
@@ -171,7 +183,7 @@ class Sigstore:
         return {
             "logIndex": "0",
             "logId": {"keyId": _b64(log_id)},
-            "kindVersion": {"kind": "dsse", "version": "0.0.1"},
+            "kindVersion": {"kind": kind, "version": "0.0.1"},
             "integratedTime": str(moment),
             "inclusionPromise": {"signedEntryTimestamp": _b64(promise)},
             "inclusionProof": {"logIndex": "0", "rootHash": _b64(root), "treeSize": "1", "hashes": [], "checkpoint": {"envelope": checkpoint}},

@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.support.images import OCI, Image, digest_of, to_json
@@ -41,7 +41,7 @@ class Signer:
     def sign(self, data: bytes) -> bytes:
         """Return a signature over *data*, as cosign makes it."""
         if isinstance(self.private, ec.EllipticCurvePrivateKey):
-            return self.private.sign(data, ec.ECDSA(SHA256()))
+            return self.private.sign(data, ec.ECDSA(SHA384() if isinstance(self.private.curve, ec.SECP384R1) else SHA256()))
         if isinstance(self.private, rsa.RSAPrivateKey):
             return self.private.sign(data, padding.PKCS1v15(), SHA256())
         return self.private.sign(data)
@@ -52,11 +52,12 @@ def signer(name: str = "prod", kind: str = "ecdsa") -> Signer:
     """
     Return the signer of this name, made once.
 
-    *kind* is ecdsa, rsa, ed25519, or a kind that is not accepted: p384, rsa1024.
+    *kind* is ecdsa, rsa, ed25519, or p384, or a kind that is not accepted: p521, rsa1024.
     """
     made = {
         "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
         "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+        "p521": lambda: ec.generate_private_key(ec.SECP521R1()),
         "rsa": lambda: rsa.generate_private_key(65537, 2048),
         "rsa1024": lambda: rsa.generate_private_key(65537, 1024),
         "ed25519": ed25519.Ed25519PrivateKey.generate,
@@ -117,6 +118,19 @@ def bundle(by: Signer, payload: bytes, *, kind: str = IN_TOTO, over: bytes | Non
         "signatures": [{"sig": base64.b64encode(by.sign(signed)).decode()}],
     }
     return to_json({"mediaType": BUNDLE, "verificationMaterial": {"publicKey": {"hint": "aGludA=="}}, "dsseEnvelope": envelope})
+
+
+def file_bundle(by: Signer, data: bytes) -> bytes:
+    """Return a bundle over the file *data*, as `cosign sign-blob --key` writes it."""
+    message = {"messageDigest": {"algorithm": "SHA2_256", "digest": base64.b64encode(bytes.fromhex(digest_of(data)[7:])).decode()}}
+    signature = base64.b64encode(by.sign(data)).decode()
+    return to_json(
+        {
+            "mediaType": BUNDLE,
+            "verificationMaterial": {"publicKey": {"hint": "aGludA=="}, "tlogEntries": []},
+            "messageSignature": message | {"signature": signature},
+        }
+    )
 
 
 def bundle_artifact(subject: Image, raw: bytes, *, predicate: str = SIGNED) -> Image:
