@@ -13,19 +13,19 @@ Result = TypeVar("Result")
 
 
 class NativeThread:
-    """One native thread for calls that block, such as SQLite's."""
+    """One native thread, or several, for calls that block, such as SQLite's."""
 
-    def __init__(self) -> None:
-        """Prepare; the thread starts with its first call."""
-        self._pool = gevent.threadpool.ThreadPool(1)
+    def __init__(self, count: int = 1) -> None:
+        """Prepare *count* threads; they start with their first calls."""
+        self._pool = gevent.threadpool.ThreadPool(count)
 
     def run(self, function: Callable[[], Result]) -> Result:
-        """Run *function* in the thread; return its result or raise its error."""
+        """Run *function* in a thread; return its result or raise its error."""
         result: Result | Raised = self._pool.spawn(catch_error, function).get()
         return unwrap(result)
 
     def close(self) -> None:
-        """End the thread once its calls are done."""
+        """End the threads once their calls are done."""
         self._pool.join()
         self._pool.kill()
 

@@ -211,6 +211,18 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LayoutSettings:
+    """
+    Where an OCI layout is.
+
+    `path` is a folder, or an archive to read. `repository` is that of images that are named by a tag only; None for the name of the layout.
+    """
+
+    path: str
+    repository: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerSettings:
     """How a fleet's machines reach their broker."""
 
@@ -249,7 +261,7 @@ class RegistriesConfig:
     `BROKER_PART` and `SERVE_PART` for those that only a fleet or `imgsync serve` needs.
     `warnings` are about what may be wrong. `only` may name parts of mirrors, empty for all of each.
     `bundle_signers` are the names in `keys` and `identities` of which one must have signed a bundle; None if none must.
-    `files` are those that it names and that were read: secrets and keys.
+    `files` are those that it names and that were read: secrets and keys. `layouts` are by name.
     """
 
     by_host: Mapping[str, RegistrySettings] = field(default_factory=dict)
@@ -264,6 +276,7 @@ class RegistriesConfig:
     serve: ServeSettings = ServeSettings()
     bundle_signers: tuple[str, ...] | None = None
     files: tuple[str, ...] = field(default=(), compare=False)
+    layouts: Mapping[str, LayoutSettings] = field(default_factory=dict)
 
     def raise_if_unset(self, *registries: str) -> None:
         """

@@ -11,14 +11,14 @@ from imgsync.config.accepted import NONE_ACCEPTED, AcceptedDocuments
 from imgsync.config.document import Document
 from imgsync.config.document import Path as Parts
 from imgsync.config.fields import FieldReader
-from imgsync.config.model import BROKER_PART, SERVE_PART, BrokerSettings, Login, RegistriesConfig, RegistrySettings, Requirements, Tls
+from imgsync.config.model import BROKER_PART, SERVE_PART, BrokerSettings, LayoutSettings, Login, RegistriesConfig, RegistrySettings, Requirements, Tls
 from imgsync.config.read_secrets import read_long_secret, read_secret
 from imgsync.config.read_serve import read_serve
 from imgsync.config.secrets import Secret
 from imgsync.config.signers import read_bundle_signers, read_identity, read_key, read_operator_requirements
 from imgsync.config.yaml_reader import parse_documents, read_limited
 from imgsync.errors import FileError
-from imgsync.oci.spec.reference import parse_registry
+from imgsync.oci.spec.reference import LAYOUT_PREFIX, parse_registry, parse_repository_path
 from imgsync.text.units import parse_rate, parse_size
 
 _DEFAULTS = RegistrySettings()
@@ -80,6 +80,7 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
     plain = RegistriesConfig(by_host)
     broker = _read_broker(fields, value.get("broker") or {})
     serve = read_serve(fields, value.get("serve") or {}, plain)
+    layouts = _read_layouts(fields, value.get("layouts") or {})
     return RegistriesConfig(
         by_host,
         _read_prefixes(fields, allow, "sources", plain),
@@ -94,7 +95,19 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
         serve=serve,
         bundle_signers=read_bundle_signers(fields, value.get("bundles") or {}, {**keys, **identities}),
         files=tuple(dict.fromkeys(file for file in fields.files if file)),
+        layouts=layouts,
     )
+
+
+def _read_layouts(fields: FieldReader, entries: Mapping[str, Any]) -> dict[str, LayoutSettings]:
+    found = {}
+    for name, entry in entries.items():
+        path, repository = fields.read_text(("layouts", name, "path"), entry["path"]), entry.get("repository")
+        if repository is not None:
+            repository = fields.parse_reference(("layouts", name, "repository"), partial(parse_repository_path, repository))
+        if path is not None:
+            found[name] = LayoutSettings(path, repository)
+    return found
 
 
 def _read_broker(fields: FieldReader, entry: Mapping[str, Any]) -> BrokerSettings:
@@ -115,9 +128,16 @@ def _group_unset(fields: FieldReader) -> dict[str, tuple[FileError, ...]]:
     found: dict[str, tuple[FileError, ...]] = {}
     parts = {"broker": BROKER_PART, "serve": SERVE_PART}
     for path, error in fields.unset:
-        host = fields.parse_reference(path, partial(parse_registry, str(path[1]))) if path[0] == "registries" else parts.get(str(path[0]))
+        host = _find_owner(fields, path, parts)
         found[host or ""] = (*found.get(host or "", ()), error)
     return found
+
+
+def _find_owner(fields: FieldReader, path: Parts, parts: Mapping[str, str]) -> str | None:
+    """Return the registry or part whose settings have the field at *path*."""
+    if path[0] == "layouts":
+        return f"{LAYOUT_PREFIX}{path[1]}"
+    return fields.parse_reference(path, partial(parse_registry, str(path[1]))) if path[0] == "registries" else parts.get(str(path[0]))
 
 
 def _check_http_ports(fields: FieldReader, by_host: Mapping[str, RegistrySettings], written: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import urlsplit
 
 from imgsync.config.model import Mirror, RegistriesConfig
@@ -28,10 +28,14 @@ from imgsync.oci.limits.pull_limit import PullQuota
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryDetails, RetryPolicy
 from imgsync.oci.registry_store import RegistryStore
+from imgsync.oci.spec.reference import is_layout
 from imgsync.oci.transport import Transport
 from imgsync.registries.credentials import find_cloud_credentials, make_credential_source
 from imgsync.registries.tls_contexts import TlsContexts
 from imgsync.text.redaction import Redaction
+
+if TYPE_CHECKING:
+    from imgsync.registries.layouts import Layouts
 
 _MAX_WARNINGS = 20
 # Descriptors open besides connections: the standard streams, the state, and files that are being read.
@@ -85,6 +89,7 @@ class Registries:
         self.check_write: Callable[[], None] | None = None
         # Returns the store of files that stands for a registry and side, None for the registry itself.
         self.find_store: Callable[[str, str, RetryPolicy], LocalStore | None] = lambda *_: None
+        self._layouts: Layouts | None = None
         self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._apis: dict[tuple[str, str, str], ApiSession] = {}
@@ -104,7 +109,9 @@ class Registries:
         self.close()
 
     def close(self) -> None:
-        """Close every idle connection."""
+        """Close every idle connection, and every layout."""
+        if self._layouts is not None:
+            self._layouts.close()
         for transport in (*self._transports.values(), *(session.transport for session in self._apis.values())):
             transport.close()
 
@@ -142,12 +149,14 @@ class Registries:
 
         Raises:
             ConfigError: A variable in its settings is not set.
-            UsageError: A TLS file that registries.yaml names cannot be used.
+            UsageError: A TLS file that registries.yaml names cannot be used, or it has no such layout.
         """
         registry = self.settings.find_name(registry)
         store = self.find_store(registry, origin, retry_policy)
         if store is not None:
             return store
+        if is_layout(registry):
+            return self._open_layouts().make_store(registry, origin, retry_policy, check_write=self.check_write)
         key = (registry, origin)
         if key not in self._transports:
             self._transports[key] = self._make_transport(self._make_endpoint(registry, origin), self._get_rate_limit(registry))
@@ -210,6 +219,14 @@ class Registries:
             raise operation.make_error(RejectedError, f"`create_repositories` works with ECR and Harbor, not with {kind}", hint=hint)
         client.transport.refused.forget_scopes()
         return True
+
+    def _open_layouts(self) -> Layouts:
+        if self._layouts is None:
+            # Imported now: most runs have registries only.
+            from imgsync.registries.layouts import Layouts
+
+            self._layouts = Layouts(self.settings, on_warning=self._on_registry_warning)
+        return self._layouts
 
     def _make_transport(self, endpoint: Endpoint, rate_limit: RateLimit) -> Transport:
         def warn(text: str) -> None:

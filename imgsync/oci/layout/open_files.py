@@ -9,6 +9,7 @@ from pathlib import Path
 
 from imgsync.errors import LayoutError
 from imgsync.oci.layout.archive import ArchiveFiles
+from imgsync.oci.layout.directory import LayoutFolder
 from imgsync.oci.layout.files import LayoutFiles
 
 # How to unpack what is compressed. Reading needs the place of each blob, and imgsync writes nothing beside the archive.
@@ -32,13 +33,9 @@ def open_files(path: str) -> LayoutFiles:
         OSError: It is not there, or cannot be read.
     """
     if Path(path).is_dir():
-        return _open_folder(path)
+        return LayoutFolder(path)
     _refuse_compressed(path)
     return ArchiveFiles(path)
-
-
-def _open_folder(path: str) -> LayoutFiles:
-    raise LayoutError(f"{path} is a folder", hint="pack it: `tar -C FOLDER -cf image.tar .`")
 
 
 def _refuse_compressed(path: str) -> None:

@@ -326,6 +326,8 @@ def is_registry_alone(text: str) -> bool:
     `postgres:16` is an image with its tag, `registry:5000` a host with its port.
     """
     host, _, port = text.partition(":") if not text.startswith("[") else (text, "", "")
+    if _LAYOUT.fullmatch(text):
+        return True
     return "." in host or host == "localhost" or text.startswith("[") or _PORT_DIGITS.fullmatch(port) is not None or host != host.lower()
 
 

@@ -1,0 +1,193 @@
+"""
+What a layout holds, by repository: its tags and their content.
+
+All blobs of a layout lie in one folder. A manifest or blob belongs to a repository if a manifest of that repository references it, so that
+naming the digest of another repository's layer does not publish it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from imgsync.errors import ImgsyncError
+from imgsync.oci.layout.index_json import IndexEntry, LayoutIndex
+from imgsync.oci.layout.names import EntryName, find_name
+from imgsync.oci.spec.manifest import Manifest
+from imgsync.oci.spec.referrers import format_fallback_tag, is_fallback_index
+
+# Reads a manifest of the layout by digest and described type; None if there is none.
+ReadManifest = Callable[[str, str], Manifest | None]
+
+
+class RepositoryContents:
+    """The tags of one repository, and what belongs to them."""
+
+    def __init__(self) -> None:
+        """Begin without tags."""
+        # Two entries of one tag are two digests: what it names is not known.
+        self.tags: dict[str, list[IndexEntry]] = {}
+        self.pinned: list[IndexEntry] = []
+        self.members: set[str] = set()
+        self.is_complete = False
+
+    @property
+    def roots(self) -> Iterator[IndexEntry]:
+        """Return the entries of the repository."""
+        yield from self.pinned
+        for entries in self.tags.values():
+            yield from entries
+
+    def forget_members(self) -> None:
+        """Forget what belongs to the entries; it is found again when needed."""
+        self.members = {entry.digest for entry in self.roots}
+        self.is_complete = False
+
+
+class LayoutContents:
+    """The contents of a layout, which change with its index."""
+
+    def __init__(self, index: LayoutIndex, read: ReadManifest, *, own_repository: str, is_own_declared: bool) -> None:
+        """Sort the entries of *index*; read manifests when needed, with *read*."""
+        self._others = index.others
+        self._entries = dict.fromkeys(index.entries)
+        self._read = read
+        self._repositories: dict[str, RepositoryContents] = {}
+        self._unnamed: dict[str, IndexEntry] = {}
+        self._subjects: dict[str, dict[str, IndexEntry]] | None = None
+        # Why entries were skipped.
+        self.skipped: dict[str, None] = {}
+        for entry in self._entries:
+            name = find_name(entry, own_repository, is_own_declared=is_own_declared)
+            if isinstance(name, str):
+                self.skipped[name] = None
+            else:
+                self._sort_in(name, entry)
+
+    @property
+    def index(self) -> LayoutIndex:
+        """Return the index as it is to be written."""
+        return LayoutIndex(tuple(self._entries), self._others)
+
+    def iter_paths(self) -> Iterator[str]:
+        """Yield the path of every repository that has a tag."""
+        return (path for path, repository in self._repositories.items() if repository.tags)
+
+    def get(self, path: str) -> RepositoryContents | None:
+        """Return the repository at *path*, None if no entry names it."""
+        return self._repositories.get(path)
+
+    def find_tag(self, name: EntryName) -> list[IndexEntry]:
+        """Return the entries of a tag."""
+        repository = self._repositories.get(name.path)
+        return [] if repository is None else repository.tags.get(name.tag, [])
+
+    def put_tag(self, name: EntryName, entry: IndexEntry) -> None:
+        """Let the tag name what *entry* points to."""
+        self.remove_tag(name)
+        self._entries[entry] = None
+        self._sort_in(name, entry)
+
+    def remove_tag(self, name: EntryName) -> None:
+        """Remove the tag, if it is there."""
+        repository = self._repositories.get(name.path)
+        removed = [] if repository is None else repository.tags.pop(name.tag, [])
+        for entry in removed:
+            self._entries.pop(entry, None)
+        if repository is not None and removed:
+            repository.forget_members()
+
+    def put_unnamed(self, entry: IndexEntry, subject: str) -> None:
+        """List *entry*, which refers to *subject*, without a name."""
+        if entry.digest not in self._unnamed:
+            self._unnamed[entry.digest] = entry
+            self._entries[entry] = None
+        if self._subjects is not None:
+            self._subjects.setdefault(subject, {}).setdefault(entry.digest, entry)
+
+    def remove_unnamed(self, digest: str) -> None:
+        """Remove the entry without a name, if it is there."""
+        entry = self._unnamed.pop(digest, None)
+        if entry is not None:
+            self._entries.pop(entry, None)
+            self._subjects = None
+
+    def has_unnamed(self, digest: str) -> bool:
+        """Return whether an entry without a name has this digest."""
+        return digest in self._unnamed
+
+    def learn(self, path: str, manifest: Manifest) -> None:
+        """Note what *manifest*, which belongs to the repository, references."""
+        repository = self._repositories.get(path)
+        if repository is not None:
+            repository.members.update(one.digest for one in (*manifest.children, *manifest.blobs))
+
+    def has(self, path: str, digest: str) -> bool:
+        """Return whether a manifest or blob belongs to the repository."""
+        repository = self._repositories.get(path)
+        if repository is None:
+            return False
+        if digest not in repository.members and not repository.is_complete:
+            repository.members |= self.find_members(repository.roots)
+            repository.is_complete = True
+        return digest in repository.members
+
+    def find_members(self, roots: Iterable[IndexEntry]) -> set[str]:
+        """Return the digests of all that *roots* reference, themselves and referrers included."""
+        found: set[str] = set()
+        waiting = [(entry.digest, entry.media_type) for entry in roots]
+        while waiting:
+            digest, media_type = waiting.pop()
+            if digest in found:
+                continue
+            found.add(digest)
+            manifest = self._try_read(digest, media_type)
+            if manifest is not None:
+                found.update(blob.digest for blob in manifest.blobs)
+                waiting += ((child.digest, child.media_type) for child in manifest.children)
+            waiting += ((one.digest, one.media_type) for one in self._find_subjects().get(digest, {}).values() if one.digest in self._unnamed)
+        return found
+
+    def list_referrers(self, path: str, digest: str) -> tuple[IndexEntry, ...]:
+        """Return the entries that refer to *digest*, by subject or fallback tag."""
+        roots = {entry.digest for entry in repository.roots} if (repository := self._repositories.get(path)) is not None else set()
+        listed = self._find_subjects().get(digest, {})
+        found = {one.digest: one for one in listed.values() if one.digest in self._unnamed or one.digest in roots}
+        for entry in self.find_tag(EntryName(path, format_fallback_tag(digest))):
+            index = self._read(entry.digest, entry.media_type)
+            if index is not None and is_fallback_index(index, digest):
+                self.learn(path, index)
+                for child in index.children:
+                    found.setdefault(child.digest, IndexEntry(b"", child.digest, child.media_type, child.size_bytes))
+        if repository is not None:
+            repository.members.update(found)
+        return tuple(found.values())
+
+    def _sort_in(self, name: EntryName, entry: IndexEntry) -> None:
+        if not entry.containerd_name and not entry.ref_name:
+            self._unnamed.setdefault(entry.digest, entry)
+        repository = self._repositories.get(name.path)
+        if repository is None:
+            repository = self._repositories[name.path] = RepositoryContents()
+        repository.members.add(entry.digest)
+        # What belongs to the new entry is not known yet.
+        repository.is_complete = False
+        entries = repository.tags.setdefault(name.tag, []) if name.tag else repository.pinned
+        if all(one.digest != entry.digest for one in entries[:2]):
+            entries.append(entry)
+
+    def _find_subjects(self) -> dict[str, dict[str, IndexEntry]]:
+        """Return the entries that have a subject, by its digest and theirs."""
+        if self._subjects is None:
+            self._subjects = {}
+            for entry in {entry.digest: entry for entry in self._entries}.values():
+                manifest = self._try_read(entry.digest, entry.media_type)
+                if manifest is not None and manifest.subject is not None:
+                    self._subjects.setdefault(manifest.subject.digest, {})[entry.digest] = entry
+        return self._subjects
+
+    def _try_read(self, digest: str, media_type: str) -> Manifest | None:
+        try:
+            return self._read(digest, media_type)
+        except ImgsyncError:
+            # Who needs it is told what is wrong with it.
+            return None

@@ -1,0 +1,192 @@
+"""
+Parse and write `index.json`, with what other tools wrote into it.
+
+Each entry is parsed alone and kept as the bytes that it has, so that memory stays small, and writing changes only what it must.
+Spec: image-spec 1.1, "OCI Image Layout Specification", "index.json file".
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from imgsync.errors import LayoutError
+from imgsync.oci.spec.bounded_json import count_values
+from imgsync.oci.spec.media_types import OCI_INDEX, normalize_media_type
+from imgsync.oci.spec.strict_json import dump_json
+from imgsync.system.dataclass import dataclass
+
+INDEX = "index.json"
+# About 150,000 images with two names each.
+INDEX_LIMIT_BYTES = 64 << 20
+ENTRY_LIMIT = 200_000
+_VALUE_LIMIT = 2_500_000
+_REF_NAME = "org.opencontainers.image.ref.name"
+_CONTAINERD_NAME = "io.containerd.image.name"
+_SPACE = re.compile(r"[ \t\n\r]*")
+_TOO_LARGE = "split the layout into several"
+_DAMAGED = "write the layout again; what wrote it was interrupted, or does not write OCI layouts"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """
+    One entry: where it points, and its names as written.
+
+    `raw` are its bytes. Digest and names are unchecked.
+    """
+
+    raw: bytes
+    digest: str
+    media_type: str
+    size_bytes: int
+    ref_name: str = ""
+    containerd_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutIndex:
+    """The entries of `index.json`, and its other keys as they are written."""
+
+    entries: tuple[IndexEntry, ...] = ()
+    others: tuple[tuple[str, bytes], ...] = (("schemaVersion", b"2"), ("mediaType", dump_json(OCI_INDEX)))
+
+
+def make_entry(media_type: str, digest: str, size_bytes: int, *, name: str = "", artifact_type: str = "") -> IndexEntry:
+    """Return a new entry; *name*, PATH:TAG, becomes both annotations."""
+    document: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size_bytes}
+    if artifact_type:
+        document["artifactType"] = artifact_type
+    if name:
+        document["annotations"] = {_CONTAINERD_NAME: name, _REF_NAME: name}
+    return IndexEntry(dump_json(document), digest, media_type, size_bytes, name, name)
+
+
+def write_index(index: LayoutIndex) -> bytes:
+    """Return the bytes of `index.json`, one entry a line."""
+    others = b"".join(b"%b:%b," % (dump_json(key), value) for key, value in index.others)
+    return b"{%b" % others + b'"manifests":[' + b",".join(b"\n" + entry.raw for entry in index.entries) + b"\n]}\n"
+
+
+def parse_index(raw: bytes, *, where: str) -> LayoutIndex:
+    """
+    Parse `index.json`, which is in *where*.
+
+    Raises:
+        LayoutError: It is not valid, or too large.
+    """
+    if count_values(raw) > _VALUE_LIMIT:
+        raise LayoutError(f"{where}/{INDEX} has more than {_VALUE_LIMIT:,} values", hint=_TOO_LARGE)
+    # Not UTF-8: one character that is not ASCII would make the whole text two or four times as large. Entries keep their bytes.
+    text = raw.decode("latin-1")
+    entries: list[IndexEntry] = []
+    others: list[tuple[str, bytes]] = []
+    try:
+        reader = _Reader(text)
+        for key in reader.iter_keys():
+            if key == "manifests":
+                entries += (_read_entry(value, piece.encode("latin-1")) for value, piece in reader.iter_list())
+            else:
+                others.append((key, reader.take()[1].encode("latin-1")))
+    except (ValueError, RecursionError) as error:
+        detail = str(error) if isinstance(error, _IndexFaultError) else "it is not valid JSON"
+        raise LayoutError(f"{where}/{INDEX}: {detail}", hint=_TOO_LARGE if isinstance(error, _TooLargeError) else _DAMAGED) from error
+    _check_others(dict(others), where)
+    return LayoutIndex(tuple(entries), tuple(others))
+
+
+class _IndexFaultError(ValueError):
+    """What is wrong with the document."""
+
+
+class _TooLargeError(_IndexFaultError):
+    """The document has too many entries."""
+
+
+def _check_others(others: dict[str, bytes], where: str) -> None:
+    if others.get("schemaVersion") != b"2":
+        raise LayoutError(f"{where}/{INDEX} has not schemaVersion 2", hint=_DAMAGED)
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) != len(pairs):
+        raise _IndexFaultError("a key occurs twice in one object")
+    return built
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_build_object)
+
+
+class _Reader:
+    """Reads one document from its beginning to its end."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def iter_keys(self) -> Iterator[str]:
+        """Yield each key of the document; the caller reads its value."""
+        seen: set[str] = set()
+        for _ in self._iter_parts("{", "}"):
+            key, _ = self.take()
+            # Go's parser ignores the case of keys.
+            if not isinstance(key, str) or key.casefold() in seen:
+                raise _IndexFaultError("a key occurs twice")
+            seen.add(key.casefold())
+            self._expect(":")
+            yield key
+        self._skip()
+        if self._at != len(self._text):
+            raise _IndexFaultError("it has content behind its end")
+
+    def iter_list(self) -> Iterator[tuple[Any, str]]:
+        """Yield each value of a list, and its text."""
+        for count in self._iter_parts("[", "]"):
+            if count == ENTRY_LIMIT:
+                raise _TooLargeError(f"it has more than {ENTRY_LIMIT:,} entries")
+            yield self.take()
+
+    def take(self) -> tuple[Any, str]:
+        """Return the next value, and its text."""
+        self._skip()
+        begin = self._at
+        value, self._at = _DECODER.raw_decode(self._text, begin)
+        return value, self._text[begin : self._at]
+
+    def _iter_parts(self, opening: str, closing: str) -> Iterator[int]:
+        self._expect(opening)
+        for count in itertools.count():
+            self._skip()
+            if self._text[self._at : self._at + 1] == closing:
+                self._at += 1
+                return
+            if count:
+                self._expect(",")
+            yield count
+
+    def _skip(self) -> None:
+        found = _SPACE.match(self._text, self._at)
+        self._at = self._at if found is None else found.end()
+
+    def _expect(self, character: str) -> None:
+        self._skip()
+        if self._text[self._at : self._at + 1] != character:
+            raise _IndexFaultError("it is not valid JSON")
+        self._at += 1
+
+
+def _read_entry(value: Any, raw: bytes) -> IndexEntry:
+    if not isinstance(value, dict):
+        raise _IndexFaultError("an entry is not an object")
+    digest, size, media_type, annotations = (value.get(key) for key in ("digest", "size", "mediaType", "annotations"))
+    # In Python, True is an int.
+    if not isinstance(digest, str) or type(size) is not int or not 0 <= size < 1 << 63:
+        raise _IndexFaultError("an entry has no valid digest and size")
+    names = annotations if isinstance(annotations, dict) else {}
+    ref_name, containerd_name = (name if isinstance(name := names.get(key), str) else "" for key in (_REF_NAME, _CONTAINERD_NAME))
+    shared = ref_name if ref_name == containerd_name else containerd_name
+    return IndexEntry(raw, digest, normalize_media_type(media_type) if isinstance(media_type, str) else "", size, ref_name, shared)

@@ -1,0 +1,177 @@
+"""One layout of a run: its files, its contents, what was written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from imgsync.errors import LayoutError, UnsupportedContentError
+from imgsync.oci.layout.contents import LayoutContents
+from imgsync.oci.layout.directory import LayoutFolder
+from imgsync.oci.layout.files import LayoutFiles
+from imgsync.oci.layout.index_json import LayoutIndex, parse_index
+from imgsync.oci.layout.open_files import open_files
+from imgsync.oci.layout.writer import LayoutWriter, RunBlocking
+from imgsync.oci.spec.manifest import MANIFEST_LIMIT, Manifest, parse_manifest
+from imgsync.oci.spec.media_types import read_manifest_type
+
+# Programs that know no lock may be writing the index.
+_REREADS = 5
+_REREAD_PAUSE_SECONDS = 0.02
+
+
+class OpenLayout:
+    """
+    A layout that a run reads and writes, from both sides.
+
+    It is opened when it is first needed. Errors are those of files.
+    """
+
+    def __init__(self, name: str, path: str, *, repository: str | None, run_blocking: RunBlocking, on_warning: Callable[[str], None]) -> None:
+        """
+        Open nothing yet.
+
+        Args:
+            name: The name of the layout.
+            path: Its folder or archive.
+            repository: The repository of images that are named by a tag only; None for *name*.
+            run_blocking: Runs what blocks.
+            on_warning: Receives what is skipped, each once.
+        """
+        self.path = path
+        self.run_blocking = run_blocking
+        self._own_repository = repository or name
+        self._is_own_declared = repository is not None
+        self._on_warning = on_warning
+        self._files: LayoutFiles | None = None
+        self._writer: LayoutWriter | None = None
+        self._contents: LayoutContents | None = None
+        self._version: object = None
+        # What this run brought into each repository, by path.
+        self.brought: dict[str, set[str]] = {}
+
+    def open(self) -> LayoutFiles:
+        """
+        Return the files of the layout.
+
+        Raises:
+            LayoutError: It is hostile, or no layout.
+            OSError: It is not there, or cannot be read.
+        """
+        if self._files is None:
+            self._files = open_files(self.path)
+        return self._files
+
+    def read(self) -> LayoutContents:
+        """
+        Return the contents as they are now.
+
+        Raises:
+            LayoutError: There is no layout, or it is damaged or hostile.
+            OSError: It is not there, or cannot be read.
+        """
+        files = self.open()
+        version = files.read_version() if isinstance(files, LayoutFolder) else None
+        if self._contents is None or version != self._version:
+            self._contents = self._load(files)
+            self._version = version
+            for reason in self._contents.skipped:
+                self._on_warning(f"{self.path}: skipped an image: {reason}")
+        return self._contents
+
+    def read_if_any(self) -> LayoutContents | None:
+        """Return the contents, None if there is no layout yet."""
+        try:
+            files = self.open()
+        except FileNotFoundError:
+            return None
+        is_there = not isinstance(files, LayoutFolder) or files.has_layout()
+        return self.read() if is_there else None
+
+    def write(self) -> LayoutWriter:
+        """
+        Return the writer; the folder is made if it is missing.
+
+        Raises:
+            LayoutError: It is not a layout, or it is an archive.
+            OSError: It cannot be written.
+        """
+        if self._writer is None:
+            with contextlib.suppress(FileExistsError):
+                # Not those above it: where a medium is not mounted, nothing must be written instead.
+                Path(self.path).mkdir()
+            files = self.open()
+            if not isinstance(files, LayoutFolder):
+                raise LayoutError(f"{self.path} is an archive, which imgsync only reads", hint="write into a folder; `imgsync bundle create` writes archives")
+            self._writer = LayoutWriter(files, run_blocking=self.run_blocking, load=self.read, note=self._note_version)
+        return self._writer
+
+    def check_write(self) -> None:
+        """
+        Check that the layout can be written, without a change.
+
+        Raises:
+            LayoutError: It is not a layout, or it is an archive.
+            OSError: It cannot be written.
+        """
+        folder = Path(self.path)
+        folder = folder if os.path.lexists(folder) else folder.absolute().parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"{folder} cannot be written") if folder.is_dir() else FileNotFoundError(errno.ENOENT, f"no folder {folder}")
+        self.read_if_any()
+
+    def find_manifest(self, digest: str, media_type: str) -> Manifest | None:
+        """
+        Return a manifest, None if there is none of this digest.
+
+        Raises:
+            LayoutError: It is not a regular file.
+            OSError: It cannot be read.
+        """
+        raw = self.read_small(digest, MANIFEST_LIMIT)
+        if raw is None:
+            return None
+        try:
+            manifest = parse_manifest(raw, content_type=read_manifest_type(media_type), algorithm=digest)
+        except UnsupportedContentError:
+            return None
+        return manifest if manifest.digest == digest else None
+
+    def read_small(self, digest: str, limit: int) -> bytes | None:
+        """Return at most *limit* + 1 bytes of a blob, if any."""
+        files = self.open()
+        if files.find_blob(digest) is None:
+            return None
+        return b"".join(files.read_blob(digest, end=limit + 1))
+
+    def close(self) -> None:
+        """Close what is open."""
+        writer, files = self._writer, self._files
+        self._writer = self._files = self._contents = None
+        if writer is not None:
+            writer.close()
+        if files is not None:
+            files.close()
+
+    def _load(self, files: LayoutFiles) -> LayoutContents:
+        return LayoutContents(self._read_index(files), self.find_manifest, own_repository=self._own_repository, is_own_declared=self._is_own_declared)
+
+    def _read_index(self, files: LayoutFiles) -> LayoutIndex:
+        for left in range(_REREADS, -1, -1):
+            raw = files.read_index()
+            try:
+                return parse_index(raw, where=self.path)
+            except LayoutError:
+                if not left or not isinstance(files, LayoutFolder):
+                    raise
+                time.sleep(_REREAD_PAUSE_SECONDS)
+        raise AssertionError
+
+    def _note_version(self, version: object) -> None:
+        self._version = version
+        if version is None:
+            self._contents = None
