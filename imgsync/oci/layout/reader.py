@@ -143,6 +143,10 @@ class LayoutReader:
         """
         return frozenset(tag for tag, _, _ in self.iter_tags(repository.path))
 
+    def name_blob(self, repository: Repository, blob: Descriptor) -> str:
+        """Return the reference of the blob, for errors."""
+        return str(repository.with_digest(blob.digest))
+
     def has_blob(self, repository: Repository, blob: Descriptor) -> bool:
         """Return whether *repository* has the blob, with its size."""
         operation = self.make_operation("check blob", repository.with_digest(blob.digest))
