@@ -43,8 +43,9 @@ class BlobTable:
 
         Its hex digits, or "".
         """
-        rows = sorted([*self._split(), *self._added])
-        self._added = []
+        if not self._added:
+            return ""
+        rows, self._added = sorted([*self._split(), *self._added]), []
         self._rows = b"".join(rows)
         twice = (one for one, other in pairwise(rows) if one[: self._key_bytes] == other[: self._key_bytes])
         return next(twice, b"")[: self._key_bytes].hex()
