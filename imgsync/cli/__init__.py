@@ -27,6 +27,7 @@ _COMMANDS = {
     "copy": "Copy one image or repository, without a configuration.",
     "list": "List the repositories or tags of a registry.",
     "inventory": "Write down what a registry holds, for a bundle.",
+    "bundle": "Carry images across an air gap.",
     "state": "Inspect, edit, move or rebuild the state.",
     "discover": "Find the images that manifests, charts and clusters use.",
     "init": "Create a mirror repository, CI included.",
