@@ -52,6 +52,8 @@ class Upload(Protocol):
         """
         Store the blob; it is there once this returns.
 
+        *chunks* raises an error instead of giving its last one if the bytes are not those of the digest, so that no store has to check them again.
+
         Raises:
             RegistryError: The store refuses or fails. Errors of *chunks* pass through, and then nothing is stored.
         """
