@@ -204,6 +204,7 @@ _CONFIG = f"{digest_of(_SAVED.config).partition(':')[2]}.json"
 DOCKER: Kinds = MappingProxyType(
     {
         "no list": (replace_index(b"{}", "manifest.json"), "manifest.json is not a JSON array"),
+        "dir of skopeo": (replace_index(b'{"schemaVersion": 2}', "manifest.json"), "as in a `dir:` folder of skopeo"),
         "null": (replace_index(b"null", "manifest.json"), "manifest.json is not a JSON array"),
         "numbers": (replace_index(b"[1]", "manifest.json"), "manifest.json is not what `docker save` writes"),
         "two lists": (replace_index(b"[],[]", "manifest.json"), "manifest.json is not valid JSON"),

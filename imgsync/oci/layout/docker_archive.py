@@ -61,6 +61,8 @@ def read_docker_images(raw: bytes) -> tuple[DockerImage, ...]:
         ArchiveFaultError: It has too many images or layers, or one name twice.
         UnsupportedContentError: It is not what `docker save` writes.
     """
+    if raw.lstrip().startswith(b"{"):
+        raise ArchiveFaultError(f"{DOCKER_MANIFEST} is not a JSON array, as in a `dir:` folder of skopeo", hint="skopeo copy dir:FOLDER oci-archive:image.tar")
     entries = parse_array(raw, what=DOCKER_MANIFEST)
     if len(entries) > IMAGE_LIMIT:
         raise ArchiveFaultError(f"{DOCKER_MANIFEST} lists {len(entries):,} images; the limit is {IMAGE_LIMIT:,}", hint="save fewer images at once")
@@ -104,8 +106,10 @@ class ManifestMaker:
         """Make them of the members in *index*."""
         self._index = index
         self._read_at = read_at
-        self._configs: dict[str, tuple[str, Place, tuple[str, ...]]] = {}
+        # By place: a thousand links may lead to one member.
+        self._configs: dict[Place, tuple[str, tuple[str, ...]]] = {}
         self._layers: dict[tuple[str, str], tuple[str, str, Place]] = {}
+        self._hashes: dict[Place, str] = {}
         self._hashed_bytes = 0
         self.manifests: dict[str, bytes] = {}
         """Manifests that were made, by digest."""
@@ -135,7 +139,8 @@ class ManifestMaker:
             ArchiveFaultError: A member is missing, or not what it should be.
             UnsupportedContentError: The config is not that of an image.
         """
-        config_digest, config, diff_ids = self._read_config(image.config)
+        config = self._find(image.config)
+        config_digest, diff_ids = self._read_config(image.config, config)
         if len(diff_ids) != len(image.layers):
             raise ArchiveFaultError(f"{DOCKER_MANIFEST} gives the image {show_name(image.config)} {len(image.layers)} layers, its config {len(diff_ids)}")
         layers = [self._describe_layer(path, diff_id) for path, diff_id in zip(image.layers, diff_ids, strict=True)]
@@ -153,15 +158,14 @@ class ManifestMaker:
         self.places |= {config_digest: config} | {layer: place for layer, _, place in layers}
         return digest
 
-    def _read_config(self, path: str) -> tuple[str, Place, tuple[str, ...]]:
-        """Return digest, place and unpacked layers' digests of a config."""
-        known = self._configs.get(path)
+    def _read_config(self, path: str, place: Place) -> tuple[str, tuple[str, ...]]:
+        """Return the digest of a config, and those of its layers unpacked."""
+        known = self._configs.get(place)
         if known is None:
-            place = self._find(path)
             if place.size_bytes > MANIFEST_LIMIT:
                 raise ArchiveFaultError(f"the config {show_name(path)} has {place.size_bytes:,} bytes; the limit is {MANIFEST_LIMIT >> 20} MiB")
             raw = read_exactly(self._read_at, place)
-            known = self._configs[path] = (compute_digest(raw), place, _read_diff_ids(raw, path))
+            known = self._configs[place] = (compute_digest(raw), _read_diff_ids(raw, path))
         return known
 
     def _describe_layer(self, path: str, diff_id: str) -> tuple[str, str, Place]:
@@ -182,13 +186,16 @@ class ManifestMaker:
         return place
 
     def _hash(self, place: Place, path: str) -> str:
-        self._hashed_bytes += place.size_bytes
-        if self._hashed_bytes > HASHED_LIMIT_BYTES:
-            raise ArchiveFaultError(f"up to {show_name(path)}, the compressed layers have more than {HASHED_LIMIT_BYTES >> 30} GiB", hint=_AGAIN)
-        hasher = hashlib.sha256()
-        for piece in read_pieces(self._read_at, place):
-            hasher.update(piece)
-        return f"sha256:{hasher.hexdigest()}"
+        known = self._hashes.get(place)
+        if known is None:
+            self._hashed_bytes += place.size_bytes
+            if self._hashed_bytes > HASHED_LIMIT_BYTES:
+                raise ArchiveFaultError(f"up to {show_name(path)}, the compressed layers have more than {HASHED_LIMIT_BYTES >> 30} GiB", hint=_AGAIN)
+            hasher = hashlib.sha256()
+            for piece in read_pieces(self._read_at, place):
+                hasher.update(piece)
+            known = self._hashes[place] = f"sha256:{hasher.hexdigest()}"
+        return known
 
 
 def read_exactly(read_at: ReadAt, place: Place) -> bytes:

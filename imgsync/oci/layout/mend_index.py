@@ -11,6 +11,7 @@ from typing import Any
 
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.layout.archive_index import INDEX, ArchiveIndex, split_blob_name
+from imgsync.oci.layout.blob_table import Place
 from imgsync.oci.layout.docker_archive import DockerImage, ManifestMaker, read_exactly
 from imgsync.oci.layout.tar_members import ReadAt
 from imgsync.oci.spec.descriptor import parse_descriptor, parse_descriptors
@@ -49,26 +50,27 @@ class _Mender:
         self._maker = maker
         self._index = index
         self._read_at = read_at
-        self._wrong: dict[str, DockerImage | None] = {}
+        # By place: a thousand links may lead to one member.
+        self._wrong: dict[Place, DockerImage | None] = {}
 
     def mend(self, entry: Any) -> Any:
         """Return *entry*, or one of a manifest that was made."""
         digest = entry.get("digest") if isinstance(entry, dict) and entry.get("mediaType") in IMAGE_TYPES else None
         if not isinstance(digest, str) or not is_digest(digest):
             return entry
-        if digest not in self._wrong:
-            self._wrong[digest] = self._find_contradiction(digest)
-        image = self._wrong[digest]
+        place = self._index.find_blob(digest)
+        if place is None or place.size_bytes > MANIFEST_LIMIT:
+            return entry
+        if place not in self._wrong:
+            self._wrong[place] = self._find_contradiction(place)
+        image = self._wrong[place]
         if image is None:
             return entry
         made = self._maker.make(image)
         return {**entry, "mediaType": OCI_MANIFEST, "digest": made, "size": len(self._maker.manifests[made])}
 
-    def _find_contradiction(self, digest: str) -> DockerImage | None:
+    def _find_contradiction(self, place: Place) -> DockerImage | None:
         """Return the image of `manifest.json` that a manifest contradicts."""
-        place = self._index.find_blob(digest)
-        if place is None or place.size_bytes > MANIFEST_LIMIT:
-            return None
         try:
             document = parse_object(read_exactly(self._read_at, place))
             config, layers = parse_descriptor(document.get("config")), parse_descriptors(document, "layers")

@@ -188,3 +188,20 @@ def test_archive_of_a_container_is_an_error(open_archive):
         open_archive(tar(member("etc/hostname", b"x"), member("etc/layer.tar.gz", gzip.compress(b"x"))))
 
     assert "docker save" in caught.value.hint
+
+
+@pytest.mark.row("ARC-10")
+def test_links_to_one_member_are_read_once(open_archive, monkeypatch):
+    """A thousand names of a large config, or of a large layer, cost no more than one."""
+    one = saved(contents=[gzip.compress(b"content")])
+    links = [part for number in range(200) for part in (link(f"c{number}", "c"), link(f"l{number}", "l"))]
+    manifest = [{"Config": f"c{number}", "Layers": [f"l{number}"]} for number in range(200)]
+    monkeypatch.setattr(docker_archive, "HASHED_LIMIT_BYTES", len(one.layers[0]))
+    parsed = []
+    parse = docker_archive._read_diff_ids
+    monkeypatch.setattr(docker_archive, "_read_diff_ids", lambda raw, path: parsed.append(path) or parse(raw, path))
+
+    files = open_archive(tar(member("c", one.config), member("l", one.layers[0]), *links, member("manifest.json", to_json(manifest))))
+
+    assert len(entries_of(files.read_index())) == 1
+    assert parsed == ["c0"]
