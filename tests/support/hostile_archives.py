@@ -163,9 +163,13 @@ def make_bomb(kind: str) -> tuple[bytes, str]:
     """Return an archive whose content would need much memory, and what the error says."""
     docker = "manifest.json"
     if kind == "million entries":
-        return replace_index(b'{"schemaVersion":2,"manifests":[' + b",".join([b"{}"] * 1_000_000) + b"]}"), "index.json has more than 400,000 values"
+        return replace_index(
+            b'{"schemaVersion":2,"manifests":[' + b",".join([b'{"digest":"","size":0}'] * 1_000_000) + b"]}"
+        ), "index.json has more than 2,500,000 values"
+    if kind == "deep index":
+        return replace_index(b'{"schemaVersion":2,"manifests":' + b"[" * 100_000), "index.json: it is not valid JSON"
     if kind == "large index":
-        return replace_index(b" " * ((16 << 20) + 1)), "index.json has 16,777,217 bytes; the limit is 16,777,216"
+        return replace_index(b" " * ((64 << 20) + 1)), "index.json has 67,108,865 bytes; the limit is 67,108,864"
     if kind == "large layout version":
         return tar(member("oci-layout", b" " * 5000), member("index.json", b"{}")), "oci-layout has 5,000 bytes; the limit is 4,096"
     if kind == "large config":
@@ -184,7 +188,17 @@ def make_bomb(kind: str) -> tuple[bytes, str]:
 
 
 BOMBS = (
-    *("million entries", "large index", "large layout version", "large config", "large manifest.json", "million images", "too many images"),
+    *(
+        "million entries",
+        "many entries",
+        "deep index",
+        "large index",
+        "large layout version",
+        "large config",
+        "large manifest.json",
+        "million images",
+        "too many images",
+    ),
     *("too many layers", "deep nesting", "deep objects", "endless number"),
 )
 

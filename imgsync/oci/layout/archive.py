@@ -14,18 +14,15 @@ from collections.abc import Iterator
 
 from imgsync.errors import LayoutError, UnsupportedContentError
 from imgsync.oci.layout.archive_fault import ArchiveFaultError, show_name
-from imgsync.oci.layout.archive_index import DOCKER_MANIFEST, DOCKER_REPOSITORIES, INDEX, LAYOUT, ArchiveIndex
+from imgsync.oci.layout.archive_index import DOCKER_MANIFEST, DOCKER_REPOSITORIES, LAYOUT, ArchiveIndex
 from imgsync.oci.layout.blob_table import Place
 from imgsync.oci.layout.docker_archive import DOCKER_MANIFEST_LIMIT_BYTES, ManifestMaker, read_docker_images, read_exactly, read_pieces
+from imgsync.oci.layout.index_json import INDEX, INDEX_LIMIT_BYTES
 from imgsync.oci.layout.mend_index import mend_index
 from imgsync.oci.layout.tar_members import read_members
-from imgsync.oci.spec.bounded_json import count_values
 from imgsync.oci.spec.strict_json import parse_object
 from imgsync.system.chunk import Chunk
 
-INDEX_LIMIT_BYTES = 16 << 20
-# An entry with two names has about eight.
-INDEX_VALUE_LIMIT = 400_000
 _LAYOUT_LIMIT_BYTES = 4096
 _LAYOUT_VERSION = "1.0.0"
 
@@ -143,10 +140,7 @@ class ArchiveFiles:
     def _read_own_index(self) -> bytes | None:
         """Return `index.json`, None if there is none."""
         place = self._index.find_file(INDEX)
-        raw = None if place is None else self._read_small(INDEX, place, INDEX_LIMIT_BYTES)
-        if raw is not None and count_values(raw) > INDEX_VALUE_LIMIT:
-            raise ArchiveFaultError(f"{INDEX} has more than {INDEX_VALUE_LIMIT:,} values", hint="split the layout into several")
-        return raw
+        return None if place is None else self._read_small(INDEX, place, INDEX_LIMIT_BYTES)
 
     def _read_small(self, name: str, place: Place, limit: int) -> bytes:
         if place.size_bytes > limit:

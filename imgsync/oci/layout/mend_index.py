@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
-from imgsync.oci.layout.archive_index import INDEX, ArchiveIndex, split_blob_name
+from imgsync.oci.layout.archive_index import ArchiveIndex, split_blob_name
 from imgsync.oci.layout.blob_table import Place
 from imgsync.oci.layout.docker_archive import DockerImage, ManifestMaker, read_exactly
+from imgsync.oci.layout.index_json import INDEX
 from imgsync.oci.layout.tar_members import ReadAt
 from imgsync.oci.spec.descriptor import parse_descriptor, parse_descriptors
 from imgsync.oci.spec.digest import is_digest
