@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgsync.config.allowlist import explain_allowed, is_allowed
+from imgsync.config.layout_names import require_layout
+from imgsync.config.layout_paths import is_layout_path, name_in_layout, parse_layout_destination, parse_layout_source
 from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
 from imgsync.config.registry_names import name_registries
 from imgsync.errors import UsageError
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.platform import check_platform
-from imgsync.oci.spec.reference import Reference, Repository, is_registry_alone, parse_reference, strip_transport
+from imgsync.oci.spec.reference import Reference, Repository, is_layout_name, is_registry_alone, parse_reference, strip_transport
 
 _NAME = "copy"
 
@@ -20,15 +22,24 @@ def build_copy_config(source: str, destination: str, *, registries: RegistriesCo
     Build a configuration whose only mirror copies *source* to *destination*.
 
     A source without tag and digest means its whole repository. A destination without a tag takes the tag of the source.
-    A source by digest selects that digest only; no file can declare this.
+    A source by digest selects that digest only; no file can declare this. An OCI layout is named as in registries.yaml, or by its path.
 
     Raises:
         ConfigError: A variable in the settings of one of the registries is not set.
         InvalidReferenceError: *source* or *destination* is not a valid reference.
-        UsageError: They do not fit together, `allow` forbids one, or a platform is invalid.
+        UsageError: They do not fit together, `allow` forbids one, a platform is invalid, or a layout is not there.
     """
-    origin, target = _parse(source), _parse(destination)
+    if is_layout_path(source):
+        origin, registries = parse_layout_source(source, registries)
+    else:
+        origin = _parse(source)
+    if is_layout_path(destination):
+        target, registries = parse_layout_destination(destination, origin, registries)
+    else:
+        target = _parse(f"{destination}/{name_in_layout(origin.repository)}" if is_layout_name(destination) else destination)
     _check(origin, target)
+    for registry in (origin.repository.registry, target.repository.registry):
+        require_layout(registry, registries)
     for text in platforms:
         try:
             check_platform(text)

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from imgsync.config.allowlist import explain_allowed, get_fixed_prefix, is_allowed
 from imgsync.config.declared import DeclaredMirror
 from imgsync.config.document import Path
+from imgsync.config.layout_names import suggest_layout
 from imgsync.config.model import Mirror, RegistriesConfig
 from imgsync.config.requirements import suggest_signer
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.filters.tags import has_only_names
 from imgsync.oci.spec.digest import is_digest
-from imgsync.oci.spec.reference import Repository
+from imgsync.oci.spec.reference import LAYOUT_PREFIX, Repository, is_layout
 
 
 def check_allowlists(mirrors: Iterable[DeclaredMirror], registries: RegistriesConfig) -> Iterator[FileError]:
@@ -26,6 +27,17 @@ def check_allowlists(mirrors: Iterable[DeclaredMirror], registries: RegistriesCo
                 yield from _check_allowed(declared, ("source", setting, index), whole, registries.allowed_sources)
         for index, destination in enumerate(destinations):
             yield from _check_allowed(declared, ("destinations", index), get_fixed_prefix(destination), registries.allowed_destinations)
+
+
+def check_layouts(mirrors: Iterable[DeclaredMirror], registries: RegistriesConfig) -> Iterator[FileError]:
+    """Yield an error for each layout that registries.yaml does not declare."""
+    for declared in mirrors:
+        places: list[tuple[Path, str]] = [(("source",), declared.mirror.source.registry)]
+        places += ((("destinations", index), destination.registry) for index, destination in enumerate(declared.mirror.destinations))
+        for setting, registry in places:
+            name = registry.removeprefix(LAYOUT_PREFIX)
+            if is_layout(registry) and name not in registries.layouts:
+                yield declared.make_error(setting, f"registries.yaml has no layout named {name!r}", suggest_layout(name, registries))
 
 
 def check_signers(mirrors: Iterable[DeclaredMirror], registries: RegistriesConfig) -> Iterator[FileError]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imgsync.config.accepted import NONE_ACCEPTED, AcceptedDocuments
-from imgsync.config.cross_checks import check_allowlists, check_collisions, check_pins, check_signers
+from imgsync.config.cross_checks import check_allowlists, check_collisions, check_layouts, check_pins, check_signers
 from imgsync.config.declared import DeclaredMirror
 from imgsync.config.document import Document
 from imgsync.config.files import is_config_file, list_files
@@ -53,8 +53,8 @@ def load_config(
     declared = [one.with_names_of(settings) for one in _parse_mirrors(_read_files(files, errors), errors, accepted)]
     if declared:
         errors += check_allowlists(declared, settings)
-        # Keys that could not be read are reported already.
-        errors += check_signers(declared, settings) if has_valid_registries else ()
+        # Keys and layouts that could not be read are reported already.
+        errors += [*check_signers(declared, settings), *check_layouts(declared, settings)] if has_valid_registries else ()
         errors += [*check_pins(declared), *check_collisions(declared)]
     elif not errors:
         errors.append(FileError(files[0], 1, 1, "mirrors", "no mirror declared", "`imgsync init DIR` writes an example"))

@@ -9,6 +9,7 @@ from imgsync.config.declared import DeclaredMirror
 from imgsync.config.document import Document, Path
 from imgsync.config.mirror_checks import iter_mirror_entries
 from imgsync.config.model import Concurrency, Destination, Mirror, Prune, Retry, Source, Timeouts
+from imgsync.config.reference_checks import find_registry
 from imgsync.config.requirements import parse_requirements
 from imgsync.config.schedule import build_schedule
 from imgsync.filters.tags import TagFilter
@@ -43,7 +44,7 @@ def _build_source(entry: str | Mapping[str, Any]) -> Source:
     if isinstance(entry, str):
         found = parse_repository(entry)
         return Source(found.registry, repositories=(found.path,))
-    registry = parse_registry(entry["registry"])
+    registry = parse_registry(find_registry(entry))
     paths = (parse_repository_path(text, registry=registry) for text in entry.get("repositories") or ())
     lists = {name: tuple(entry.get(name) or ()) for name in ("namespaces", "include", "regex", "exclude", "exclude_regex")}
     return Source(registry, repositories=tuple(dict.fromkeys(paths)), **lists)
@@ -53,7 +54,7 @@ def _build_destination(entry: str | Mapping[str, Any]) -> Destination:
     if isinstance(entry, str):
         host, _, namespace = entry.partition("/")
         return Destination(parse_registry(host), namespace)
-    return Destination(parse_registry(entry["registry"]), entry.get("namespace", ""), entry.get("repository", "{path}"), entry.get("tag", "{tag}"))
+    return Destination(parse_registry(find_registry(entry)), entry.get("namespace", ""), entry.get("repository", "{path}"), entry.get("tag", "{tag}"))
 
 
 def _merge_settings(entry: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

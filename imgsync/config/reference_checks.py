@@ -15,11 +15,19 @@ from imgsync.config.document import Path
 from imgsync.config.templates import check_repository_template, check_tag_template
 from imgsync.errors import InvalidReferenceError
 from imgsync.filters.globs import is_glob
-from imgsync.oci.spec.reference import is_registry_like, is_repository_path, parse_registry, parse_repository, parse_repository_path, refuse_scheme
+from imgsync.oci.spec.reference import (
+    LAYOUT_PREFIX,
+    is_registry_like,
+    is_repository_path,
+    parse_registry,
+    parse_repository,
+    parse_repository_path,
+    refuse_scheme,
+)
 
 Problem = tuple[Path, str, str]
 
-_SOURCE_SETTINGS = {"registry", "namespaces", "repositories", "include", "regex", "exclude", "exclude_regex"}
+_SOURCE_SETTINGS = {"registry", "layout", "namespaces", "repositories", "include", "regex", "exclude", "exclude_regex"}
 _WHOLE_REGISTRY = 'for the whole registry write `namespaces: [""]`'
 _NAMESPACE_FORM = "a namespace is lower-case words joined by '/', '.', '_' or '-'"
 
@@ -34,7 +42,7 @@ def check_source(entry: object) -> Iterator[Problem]:
     for index, text in enumerate(_texts(entry, "namespaces")):
         yield from _check_source_namespace(("namespaces", index), text)
     for index, text in enumerate(_texts(entry, "repositories")):
-        yield from _check_source_repository(("repositories", index), text, str(entry.get("registry")))
+        yield from _check_source_repository(("repositories", index), text, find_registry(entry))
     for name in ("include", "regex"):
         if entry.get(name) and not entry.get("namespaces"):
             yield (name,), f"{name} without namespaces selects nothing", _WHOLE_REGISTRY.replace("for", "to search", 1).replace(" write", ", write")
@@ -55,8 +63,17 @@ def check_destination(entry: object) -> Iterator[Problem]:
                 yield from _try((name,), partial(check, entry[name]))
 
 
+def find_registry(entry: Mapping[str, Any]) -> str:
+    """Return the registry that *entry* names, also by `layout`."""
+    return f"{LAYOUT_PREFIX}{entry['layout']}" if "layout" in entry else str(entry.get("registry"))
+
+
 def _check_registry(entry: Mapping[str, Any]) -> Iterator[Problem]:
-    if isinstance(entry.get("registry"), str):
+    if "registry" in entry and "layout" in entry:
+        yield ("layout",), "expected either `registry` or `layout`", "remove one of them"
+    elif "registry" not in entry and "layout" not in entry:
+        yield (), "missing required setting 'registry'", ""
+    elif isinstance(entry.get("registry"), str):
         yield from _try(("registry",), partial(parse_registry, entry["registry"]))
 
 

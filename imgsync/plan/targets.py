@@ -18,7 +18,7 @@ from imgsync.images.referrers import Referrers
 from imgsync.oci.image_store import ImageStore
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.platform import parse_platform
-from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.reference import Reference, Repository, is_layout
 from imgsync.oci.spec.select_platforms import find_missing
 from imgsync.plan.context import PlanContext
 from imgsync.plan.destinations import find_reference
@@ -69,7 +69,7 @@ class Targets:
         record = self._state.get(str(reference))
         if record is None or not record.is_confirmed:
             return Target(reference, None, is_unconfirmed=record is not None)
-        return Target(reference, record if self._context.reads_records else None)
+        return Target(reference, record if self._context.reads_records and not self._is_replaced(reference, record) else None)
 
     def look_up(self, target: Target) -> Target:
         """Return *target* with the digest it serves."""
@@ -82,6 +82,17 @@ class Targets:
         # Only now it may be known that the registry is far away.
         self._open_ahead(client)
         return replace(target, served=served)
+
+    def _is_replaced(self, reference: Reference, record: Record) -> bool:
+        """
+        Return whether a layout does not have what *record* says.
+
+        Media are exchanged and wiped, and to look costs no request.
+        """
+        if not is_layout(reference.repository.registry):
+            return False
+        served = self._context.destination_tags.resolve(self._make_client(reference.repository), reference)
+        return served != record.digest
 
     def is_damaged(self, target: Target, source: Repository) -> bool:
         """Return whether the manifest in *source* contradicts the record's crc32."""

@@ -100,3 +100,16 @@ def test_repositories_share_blobs(lab, usb):
     assert report["summary"]["blobs_copied"] == len(content.all_blobs)
     assert report["summary"]["blobs_mounted"] == len(content.all_blobs)
     assert set(usb.names) == {f"outside/{lab.name}/one:1", f"outside/{lab.name}/two:1"}
+
+
+def test_image_is_copied_into_a_path_and_back(lab):
+    """The folder is made; the repository is the full name; the only image of the layout is taken."""
+    content = lab.push("app", "1", index(1))
+    declare(lab)
+
+    out = lab.run("copy", f"{lab.source.host}/{lab.name}/app:1", "oci-layout:./dir")
+    back = lab.run("copy", "oci-layout:./dir", f"{lab.destination.host}/m/{lab.name}/app:1")
+
+    assert (out.code, back.code) == (0, 0), out.stderr + back.stderr
+    LayoutOnDisk(lab.folder / "dir").assert_holds(f"{lab.source.host.replace(':', '_')}/{lab.name}/app:1", content)
+    lab.assert_served("app", "1", content)

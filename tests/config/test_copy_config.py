@@ -36,7 +36,7 @@ def test_prefixes_of_other_tools_are_taken_off(text, source):
         ("nginx", "localhost:5000", (), "'localhost:5000' names no repository", "write localhost:5000/REPOSITORY:TAG"),
         ("registry.k8s.io", "r.io/x", (), "'registry.k8s.io' names no repository", "write registry.k8s.io/REPOSITORY:TAG"),
         ("nginx", "http://r.io/x", (), "'http://r.io/x' is written as a URL", "write it without http://: r.io/x; for plain http, set `tls: false`"),
-        ("docker-archive:a.tar", "r.io/x", (), "`docker-archive:` does not name a registry, and imgsync copies between registries", "write HOST/REPOSITORY"),
+        ("docker-archive:a.tar", "r.io/x", (), "`docker-archive:` does not name a registry or an OCI layout", "write oci-layout:PATH for `imgsync copy`"),
         ("nginx", "r.io/mirror/nginx", ("amd64",), "'amd64' is not a platform; write linux/amd64", ""),
         ("nginx", "r.io/mirror/nginx", ("linux/x86_64",), "images do not call a platform 'linux/x86_64'; write linux/amd64", ""),
     ],

@@ -98,7 +98,22 @@ def test_mirrors_d_has_no_dangerous_setting():
 
     look(SCHEMA)
     assert names == {
-        *("version", "defaults", "mirrors", "name", "description", "suspend", "source", "registry", "namespaces", "repositories", "exclude", "tags", "names"),
+        *(
+            "version",
+            "defaults",
+            "mirrors",
+            "name",
+            "description",
+            "suspend",
+            "source",
+            "registry",
+            "layout",
+            "namespaces",
+            "repositories",
+            "exclude",
+            "tags",
+            "names",
+        ),
         *(
             "include",
             "regex",

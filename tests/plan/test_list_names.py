@@ -48,18 +48,18 @@ def test_name_without_a_registry_is_on_docker_hub(text, place):
         ),
         (
             "docker-daemon:nginx",
-            "`docker-daemon:` does not name a registry, and imgsync copies between registries",
-            "write HOST/REPOSITORY; skopeo copies from and to files and the Docker daemon",
+            "`docker-daemon:` does not name a registry or an OCI layout",
+            "write HOST/REPOSITORY, or oci-layout:NAME; skopeo and other tools copy such an image into a layout",
         ),
         (
             "oci:/srv/images",
-            "`oci:` does not name a registry, and imgsync copies between registries",
-            "write HOST/REPOSITORY; skopeo copies from and to files and the Docker daemon",
+            "`oci:` does not name a registry or an OCI layout",
+            "write oci-layout:PATH for `imgsync copy`, else declare the layout in registries.yaml and write oci-layout:NAME",
         ),
         (
             "s3://bucket",
-            "`s3:` does not name a registry, and imgsync copies between registries",
-            "write HOST/REPOSITORY; skopeo copies from and to files and the Docker daemon",
+            "`s3:` does not name a registry or an OCI layout",
+            "write HOST/REPOSITORY, or oci-layout:NAME; skopeo and other tools copy such an image into a layout",
         ),
     ],
 )

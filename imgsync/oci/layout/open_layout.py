@@ -84,10 +84,19 @@ class OpenLayout:
         return self._contents
 
     def read_if_any(self) -> LayoutContents | None:
-        """Return the contents, None if there is no layout yet."""
+        """
+        Return the contents, None if there is no layout yet.
+
+        Raises:
+            LayoutError: It is not a layout, or it is damaged or hostile.
+            OSError: It cannot be read, or the folder above it is not there.
+        """
         try:
             files = self.open()
         except FileNotFoundError:
+            if not Path(self.path).absolute().parent.is_dir():
+                # Where a medium is not mounted, nothing is to be made.
+                raise
             return None
         is_there = not isinstance(files, LayoutFolder) or files.has_layout()
         return self.read() if is_there else None

@@ -98,6 +98,11 @@ def is_layout(registry: str) -> bool:
     return registry.startswith(LAYOUT_PREFIX)
 
 
+def is_layout_name(text: str) -> bool:
+    """Return whether *text* is the name of a layout alone."""
+    return _LAYOUT.fullmatch(text) is not None
+
+
 def is_exact_name(text: str) -> bool:
     """Return whether *text* is a tag, a digest, or TAG@DIGEST."""
     tag, at, digest = text.partition("@")
@@ -146,8 +151,7 @@ def refuse_scheme(text: str) -> None:
         return
     local = _LOCAL.match(text) if found is None else None if found[1].lower() in {*_SAME_REGISTRY, "http"} else found
     if local is not None:
-        hint = "write HOST/REPOSITORY; skopeo copies from and to files and the Docker daemon"
-        raise InvalidReferenceError(f"`{local[1]}:` does not name a registry, and imgsync copies between registries", hint=hint)
+        raise _import_hints().make_local_error(local[1])
     if found is not None:
         name = _name_hub_page(found[2]) or found[2].rstrip("/")
         plain = "; for plain http, set `tls: false` for this registry in registries.yaml" if found[1].lower() == "http" else ""
@@ -326,7 +330,7 @@ def is_registry_alone(text: str) -> bool:
     `postgres:16` is an image with its tag, `registry:5000` a host with its port.
     """
     host, _, port = text.partition(":") if not text.startswith("[") else (text, "", "")
-    if _LAYOUT.fullmatch(text):
+    if is_layout_name(text):
         return True
     return "." in host or host == "localhost" or text.startswith("[") or _PORT_DIGITS.fullmatch(port) is not None or host != host.lower()
 

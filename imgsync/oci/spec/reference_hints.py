@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import REGISTRY, is_repository_path
 
 _SHOWN_DIGEST = 19
+# Images in files that imgsync reads as a layout.
+_FILES = frozenset({"oci", "oci-archive", "ocidir", "ocifile", "docker-archive", "tarball"})
+
+
+def make_local_error(transport: str) -> InvalidReferenceError:
+    """Return the error of an image that another tool's *transport* names."""
+    if transport == "oci-layout":
+        hint = "declare it in registries.yaml, `layouts: {NAME: {path: FOLDER}}`, and write oci-layout:NAME; only `imgsync copy` takes a path"
+        return InvalidReferenceError("a layout is named as registries.yaml names it: oci-layout:NAME", hint=hint)
+    message = f"`{transport}:` does not name a registry or an OCI layout"
+    if transport in _FILES:
+        hint = "write oci-layout:PATH for `imgsync copy`, else declare the layout in registries.yaml and write oci-layout:NAME"
+        return InvalidReferenceError(message, hint=hint)
+    return InvalidReferenceError(message, hint="write HOST/REPOSITORY, or oci-layout:NAME; skopeo and other tools copy such an image into a layout")
 
 
 def explain_registry(text: str) -> str:
