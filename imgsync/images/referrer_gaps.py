@@ -95,6 +95,9 @@ def compare_tag(client: ImageStore, reference: Reference, served: Resolved, sour
         held = list_entries(served.manifest or client.pull_manifest(reference))
     except UnsupportedContentError:
         return TagContent.OTHER
+    except NotFoundError:
+        # Gone meanwhile; or a bundle, which knows its digest alone. `bundle load` compares again.
+        return TagContent.OUTDATED
     expected = list_entries(source)
     return TagContent.COMPLETE if expected <= held else TagContent.OUTDATED if held <= expected else TagContent.OTHER
 

@@ -1,0 +1,94 @@
+"""Decide which images and blobs a bundle has, and where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from imgsync.bundle.holdings import Holdings
+from imgsync.bundle.model import DEFAULT_NAME, Expected
+from imgsync.bundle.placement import Content, Placement, place
+from imgsync.bundle.read_content import ReadImage
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.system.dataclass import dataclass
+
+# One is enough to find a blob; the others help if it is gone there.
+_REPOSITORIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutOptions:
+    """How volumes are made, and what the bundle continues."""
+
+    volume_bytes: int | None = None
+    name: str = DEFAULT_NAME
+    parent: str = ""
+    inventory: str = ""
+
+
+def lay_out(images: Sequence[ReadImage], holdings: Holdings, options: LayoutOptions) -> Placement:
+    """
+    Return the placement of *images*.
+
+    What an image can do without, and another one needs, is carried.
+
+    Raises:
+        UsageError: The volumes are too small, or there would be too many.
+    """
+    carried = {blob.digest for image in images for blob in image.list_blobs() if blob.digest not in image.held}
+    contents = (_make_content(image, carried) for image in images)
+    expects = _list_expected(images, carried, holdings)
+    return place(contents, volume_bytes=options.volume_bytes, name=options.name, expects=expects, parent=options.parent, inventory=options.inventory)
+
+
+def drop_unfinished(images: Iterable[ReadImage], has: Callable[[str], bool]) -> Iterator[ReadImage]:
+    """
+    Yield the images of which *has* says that all is there.
+
+    A referrer that is not there is left out alone, if its subject is there.
+    """
+    for image in images:
+        if all(blob.digest in image.held or has(blob.digest) for blob in image.blobs):
+            yield _drop_referrers(image, has)
+
+
+def _drop_referrers(image: ReadImage, has: Callable[[str], bool]) -> ReadImage:
+    whole = [one for one in image.referrers if all(blob.digest in image.held or has(blob.digest) for blob in one.blobs)]
+    subjects = {*image.image.manifests, *(one.referrer.digest for one in whole)}
+    kept = tuple(one for one in whole if one.referrer.subject in subjects)
+    return image if len(kept) == len(image.referrers) else ReadImage(image.image, image.blobs, kept, image.held)
+
+
+def _make_content(image: ReadImage, carried: set[str]) -> Content:
+    blobs: dict[str, Descriptor] = {}
+    for blob in image.list_blobs():
+        if blob.digest in carried:
+            blobs.setdefault(blob.digest, blob)
+    return Content(image.make_image(image.referrers), tuple(blobs.values()))
+
+
+def _list_expected(images: Iterable[ReadImage], carried: set[str], holdings: Holdings) -> Iterator[Expected]:
+    found: dict[str, tuple[Descriptor, dict[str, None]]] = {}
+    for image in images:
+        repository = image.image.destination.repository
+        for blob in image.list_blobs():
+            if blob.digest in image.held and blob.digest not in carried:
+                _, paths = found.setdefault(blob.digest, (blob, {}))
+                held = holdings.find(repository.registry, blob.digest)
+                if held is None or repository.path in held.repositories:
+                    paths[repository.path] = None
+                if held is not None:
+                    paths.update(dict.fromkeys(held.repositories[:_REPOSITORIES]))
+    ids = _find_ids(images, holdings, found)
+    for digest, (blob, paths) in found.items():
+        yield Expected(digest, blob.size_bytes, tuple(sorted(paths)[:_REPOSITORIES]), ids.get(digest, ""))
+
+
+def _find_ids(images: Iterable[ReadImage], holdings: Holdings, digests: Mapping[str, object]) -> dict[str, str]:
+    """Return who says that the other side has each of *digests*."""
+    ids: dict[str, str] = {}
+    for registry in sorted({image.image.destination.repository.registry for image in images}):
+        for digest in digests:
+            held = holdings.find(registry, digest)
+            if held is not None:
+                ids.setdefault(digest, held.held_by)
+    return ids

@@ -1,0 +1,161 @@
+"""What `--have` and `--since` say, as the destination of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from imgsync.bundle.destination import BundleContents
+from imgsync.bundle.holdings import Holdings
+from imgsync.bundle.read_have import HaveFiles, read_have_files
+from imgsync.bundle.read_since import hold_bundles, read_chain
+from imgsync.cli.options import CommonOptions, Function, option
+from imgsync.cli.session import Session
+from imgsync.cli.state_options import open_store
+from imgsync.config.model import Config
+from imgsync.errors import UsageError
+from imgsync.plan.model import MirrorNotes, Plan
+from imgsync.state import SeenBlobs, Snapshot, StateStore
+from imgsync.state.snapshot import BLOB, KINDS, REFERRERS, SEEN
+from imgsync.system.dataclass import dataclass
+from imgsync.text.sanitize import sanitize_short
+
+_NO_DELETIONS = "a bundle carries no deletions; `prune` works where it is loaded, with the declarations there"
+_SHOWN = 3
+
+
+def other_side_options(function: Function) -> Function:
+    """Add the options that say what the other side has."""
+    for add in (
+        option(
+            "--since",
+            multiple=True,
+            metavar="DIR|FILE",
+            help="A bundle that the other side has loaded: its folder or imgsync-bundle.json. Repeatable: all before it are needed too.",
+        ),
+        option("--have", multiple=True, metavar="FILE", help="What the other side has: from `imgsync inventory` or `imgsync state export`; repeatable."),
+    ):
+        function = add(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSide:
+    """
+    What the other side has.
+
+    `parent` is the newest bundle that it has loaded, `inventory` the id of its inventory, `states` are exported ones. `notes` are for the reader.
+    """
+
+    contents: BundleContents
+    parent: str = ""
+    inventory: str = ""
+    states: tuple[Snapshot, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def stand_in(self, session: Session) -> None:
+        """Let the destinations of *session* be what the other side has."""
+        session.registries.find_store = self.contents.find_store
+        _fill(session.state, self)
+
+    def add_notes(self, plan: Plan, config: Config) -> Plan:
+        """Return *plan* with notes about what a bundle does not carry."""
+        pruning = {mirror.name for mirror in config.mirrors if mirror.prune is not None}
+        mirrors = tuple(_add_note(notes) if notes.mirror in pruning else notes for notes in plan.mirrors)
+        return replace(plan, mirrors=mirrors, notes=(*plan.notes, *self.notes))
+
+
+def read_other_side(have: Sequence[str], since: Sequence[str], config: Config) -> OtherSide:
+    """
+    Return what the files of `--have`, or the bundles of `--since`, say.
+
+    Raises:
+        BundleError: A bundle is damaged.
+        UsageError: A file cannot be used, a bundle is missing, or both options are given.
+    """
+    if have and since:
+        hint = "an inventory says what is there; a bundle that was not loaded may not be"
+        raise UsageError("--have and --since exclude each other", hint=hint)
+    if since:
+        chain = read_chain(since)
+        return OtherSide(BundleContents(hold_bundles(chain)), parent=chain[-1].id)
+    files = read_have_files(have, find_name=config.registries.find_name)
+    return OtherSide(BundleContents(files.holdings), inventory=files.id, states=files.states, notes=tuple(_list_notes(have, files, config)))
+
+
+def leave_out_deletions(config: Config) -> Config:
+    """Return *config* with mirrors that delete nothing."""
+    return replace(config, mirrors=tuple(replace(mirror, prune=None) for mirror in config.mirrors))
+
+
+class FirstSeen:
+    """
+    The times at which digests were first seen, for `min_age`.
+
+    They are all that a bundle takes from the state of `--state`, and only if a mirror has a minimum age.
+    """
+
+    def __init__(self, common: CommonOptions, config: Config) -> None:
+        """Use the state of *common*, if *config* needs it."""
+        self._common = common
+        self._is_needed = any(mirror.tags.min_age_seconds is not None for mirror in config.mirrors if not mirror.suspend)
+        self._known: dict[str, str] = {}
+
+    def fill(self, store: StateStore) -> None:
+        """Note in *store* what the state says."""
+        if not self._is_needed:
+            return
+        with open_store(self._common, read_only=True) as state:
+            self._known = dict(state.snapshot().notes[SEEN])
+        store.put(seen=_list_seen(self._known))
+
+    def save(self, store: StateStore) -> None:
+        """Write to the state what *store* has beyond it."""
+        if not self._is_needed:
+            return
+        found = {about: moment for about, moment in store.snapshot().notes[SEEN].items() if about not in self._known}
+        if found:
+            with open_store(self._common, read_only=False) as state:
+                state.put(seen=_list_seen(found))
+
+
+def _list_seen(notes: dict[str, str]) -> Iterator[tuple[str, str, str]]:
+    for about, moment in notes.items():
+        repository, _, digest = about.partition(" ")
+        yield repository, digest, moment
+
+
+def _fill(store: StateStore, side: OtherSide) -> None:
+    """Note in *store* what the other side has."""
+    for snapshot in side.states:
+        notes: dict[str, Any] = {kind: snapshot.notes[kind] if kind in {BLOB, REFERRERS} else {} for kind in KINDS}
+        store.replace_all(_join(store.snapshot(), Snapshot(snapshot.records, notes)))
+    store.put(blobs=_list_blobs(side.contents.holdings))
+
+
+def _join(ours: Snapshot, theirs: Snapshot) -> Snapshot:
+    # Imported now: few have a state exported.
+    from imgsync.state.merge import merge
+
+    return merge(ours, theirs).snapshot
+
+
+def _list_blobs(holdings: Holdings) -> Iterator[SeenBlobs]:
+    for registry, digest, held in holdings.iter_content():
+        for path in held.repositories:
+            yield SeenBlobs(registry, path, "", {digest: held.size_bytes})
+
+
+def _list_notes(have: Sequence[str], files: HaveFiles, config: Config) -> Iterator[str]:
+    for path in files.incomplete:
+        yield f"{sanitize_short(path)} is not complete: what could not be read is carried again"
+    wanted = {destination.registry for mirror in config.mirrors if not mirror.suspend for destination in mirror.destinations}
+    known = files.holdings.registries
+    if have and known and not known & wanted:
+        names = ", ".join(sorted(known)[:_SHOWN])
+        yield f"{', '.join(map(sanitize_short, have[:_SHOWN]))} is about {names}, where no mirror writes; everything is carried"
+
+
+def _add_note(notes: MirrorNotes) -> MirrorNotes:
+    return replace(notes, notes=(*notes.notes, _NO_DELETIONS))

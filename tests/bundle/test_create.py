@@ -1,0 +1,396 @@
+"""`bundle create` carries what the other side lacks, and nothing else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from imgsync.bundle.document import decode_bundle
+from imgsync.bundle.open_bundle import OpenBundle
+from tests.support.images import artifact, image, index, layer, push, shared_base_images
+from tests.support.signing import sig_tag
+from tests.switches import status
+
+
+def create(lab, *options, out="out", code=0):
+    """Create a bundle; return its document, None without one."""
+    result = lab.run("bundle", "create", "--out", out, "-o", "json", *options)
+    assert result.code == code, result.stderr + result.stdout
+    summary = result.json
+    path = lab.folder / out / "imgsync-bundle.json"
+    if summary["bundle"] is None:
+        assert not path.exists()
+        return None
+    found = decode_bundle(path.read_bytes(), name="bundle")
+    assert summary["bundle"]["id"] == found.id
+    assert_whole(lab.folder / out, found)
+    return found
+
+
+def assert_whole(folder, bundle):
+    """Assert that the volumes hold each blob as listed, and nothing of the work is left."""
+    opened = OpenBundle([folder], bundle)
+    for blob in bundle.blobs:
+        assert opened.read_whole(blob.digest, limit_bytes=1 << 24)
+    opened.close()
+    assert sorted(path.name for path in folder.iterdir()) == sorted(["imgsync-bundle.json", *(volume.file for volume in bundle.volumes)])
+
+
+def digests(bundle):
+    """Return the digests of all blobs in the volumes."""
+    return {blob.digest for blob in bundle.blobs}
+
+
+def whole(*images):
+    """Return the digests of all blobs and manifests of *images*."""
+    return {digest for one in images for digest in (*one.all_blobs, *one.manifests)}
+
+
+def take_inventory(lab, out="inside.json"):
+    """Take an inventory of the destination."""
+    result = lab.run("inventory", f"{lab.destination.host}/m", "--out", out)
+    assert result.code == 0, result.stderr
+    lab.destination.forget()
+
+
+def test_bundle_has_all_of_new_images(lab):
+    """Indexes, Docker types and signatures, byte for byte; the destination is not contacted."""
+    one, two = lab.push("app", "1", index(1)), lab.push("app", "2", image(2))
+    signature = lab.push("app", sig_tag(one.digest), image("sig", layers=1))
+    lab.declare("app", "tags: {names: ['1', '2']}\nreferrers: true")
+
+    bundle = create(lab)
+
+    assert digests(bundle) == whole(one, two, signature)
+    assert [str(found.destination) for found in bundle.images] == [f"{lab.destination.host}/m/{lab.name}/app:{tag}" for tag in "12"]
+    assert [found.digest for found in bundle.images] == [one.digest, two.digest]
+    assert bundle.images[0].manifests[-1] == one.digest
+    assert [(found.subject, found.digest, found.tag) for found in bundle.images[0].referrers] == [(one.digest, signature.digest, sig_tag(one.digest))]
+    assert lab.destination.requests() == []
+
+
+def test_second_creation_gives_same_bytes(lab):
+    """Into another folder, and again into the same one without reading a blob."""
+    for number in range(5):
+        lab.push("app", f"{number}", image(number, layer_bytes=300_000))
+    lab.declare("app")
+    create(lab, "--volume-size", "1MiB")
+    create(lab, "--volume-size", "1MiB", out="again")
+
+    first = {path.name: path.read_bytes() for path in (lab.folder / "out").iterdir()}
+    assert first == {path.name: path.read_bytes() for path in (lab.folder / "again").iterdir()}
+    assert len(first) > 3
+    assert all(len(content) <= 1 << 20 for name, content in first.items() if name.endswith(".tar"))
+    lab.source.forget()
+    create(lab, "--volume-size", "1MiB")
+    assert lab.source.requests("GET .*/blobs/") == []
+
+
+def test_nothing_to_carry_writes_no_bundle(lab):
+    """If the other side has everything, no folder is made, and the exit code is 0."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    take_inventory(lab)
+
+    assert create(lab, "--have", "inside.json") is None
+    result = lab.run("bundle", "create", "--out", "out", "--have", "inside.json")
+
+    assert "Nothing to carry" in result.stdout
+    assert not (lab.folder / "out").exists()
+
+
+@pytest.mark.row("INV-06")
+def test_blobs_of_other_side_are_expected(lab):
+    """A blob that the other side has is named with the repositories that hold it, and is not read."""
+    base, other = shared_base_images(2)
+    lab.push("app", "1", base)
+    lab.push("app", "2", other)
+    lab.declare("app")
+    assert lab.run("apply", "--only", "a/*/app:1").code == 0
+    take_inventory(lab)
+    lab.source.forget()
+
+    bundle = create(lab, "--have", "inside.json")
+
+    shared = base.all_blobs.keys() & other.all_blobs.keys()
+    assert digests(bundle) == whole(other) - shared
+    assert [(one.digest, one.repositories, one.held_by) for one in bundle.expects] == [(digest, (f"m/{lab.name}/app",), bundle.inventory) for digest in shared]
+    assert [found.source.tag for found in bundle.images] == ["2"]
+    assert not any(digest in request for digest in shared for request in lab.source.requests("GET .*/blobs/"))
+
+
+def test_exported_state_says_what_other_side_has(lab):
+    """The output of `state export` serves as an inventory."""
+    base, other = shared_base_images(2)
+    lab.push("app", "1", base)
+    lab.push("app", "2", other)
+    lab.declare("app")
+    assert lab.run("apply", "--only", "a/*/app:1").code == 0
+    assert lab.run("state", "export", "state.jsonl").code == 0
+
+    bundle = create(lab, "--have", "state.jsonl")
+
+    assert [found.source.tag for found in bundle.images] == ["2"]
+    assert digests(bundle) == whole(other) - base.all_blobs.keys()
+
+
+@pytest.mark.row("INV-07")
+def test_blob_of_other_repository_needs_a_proof(lab):
+    """A blob in another repository is left out only if the source shows that it has it."""
+    base, other = shared_base_images(2)
+    lab.push("one", "1", base)
+    lab.push("two", "1", other)
+    lab.declare("one two")
+    assert lab.run("apply", "--only", "a/*/one").code == 0
+    take_inventory(lab)
+    shared = next(iter(base.all_blobs.keys() & other.all_blobs.keys()))
+    lab.source.forget()
+
+    bundle = create(lab, "--have", "inside.json")
+
+    assert [one.digest for one in bundle.expects] == [shared]
+    assert lab.source.requests(f"HEAD .*/two/blobs/{shared}") != []
+    lab.source.add(status(404), method="HEAD", target=f"/two/blobs/{shared}")
+    again = create(lab, "--have", "inside.json", out="carried")
+    assert again.expects == ()
+    assert digests(again) == whole(other)
+
+
+def test_new_signature_travels_alone(lab):
+    """An image whose bytes are there gets its new signature, without its blobs."""
+    content = lab.push("app", "1", image(1))
+    lab.declare("app", "tags: {names: ['1']}\nreferrers: true")
+    assert lab.run("apply").code == 0
+    take_inventory(lab)
+    signature = lab.push("app", sig_tag(content.digest), image("sig", layers=1))
+    lab.source.forget()
+
+    bundle = create(lab, "--have", "inside.json")
+
+    assert digests(bundle) == whole(signature) | {content.digest}
+    assert {one.digest for one in bundle.expects} == content.all_blobs.keys()
+    assert len(lab.source.requests("GET .*/blobs/")) == len(signature.all_blobs)
+
+
+def test_changed_signature_travels_again(lab):
+    """cosign's tag with another digest is carried; the same one is not."""
+    content = lab.push("app", "1", image(1))
+    lab.push("app", sig_tag(content.digest), image("sig", layers=1))
+    lab.declare("app", "tags: {names: ['1']}\nreferrers: true")
+    assert lab.run("apply").code == 0
+    take_inventory(lab)
+    assert create(lab, "--have", "inside.json") is None
+    signature = lab.push("app", sig_tag(content.digest), image("sig2", layers=1))
+
+    bundle = create(lab, "--have", "inside.json")
+
+    assert [one.digest for one in bundle.images[0].referrers] == [signature.digest]
+
+
+def test_referrers_by_api_are_carried(lab, knowing):
+    """What the source's API lists is in the bundle, and what the other side lists is not."""
+    content = push(knowing.host, f"{lab.name}/app", "1", image(1))
+    sbom = push(knowing.host, f"{lab.name}/app", "", artifact(1, subject=content))
+    lab.workplace.allow_plain_http(knowing)
+    lab.workplace.mirror("a", source=f"{knowing.host}/{lab.name}/app", destinations=["inside.example/m"], referrers=True)
+
+    bundle = create(lab)
+
+    assert digests(bundle) == whole(content, sbom)
+    assert [(one.subject, one.digest) for one in bundle.images[0].referrers] == [(content.digest, sbom.digest)]
+    more = push(knowing.host, f"{lab.name}/app", "", artifact(2, subject=content))
+    following = create(lab, "--since", "out", out="more")
+    assert digests(following) == whole(content, sbom, more) - content.all_blobs.keys() - sbom.all_blobs.keys() | more.all_blobs.keys() - sbom.all_blobs.keys()
+
+
+@pytest.mark.row("INV-08")
+def test_chain_of_bundles_is_continued(lab):
+    """Each bundle carries what those before it did not; a gap is named."""
+    first, second = shared_base_images(2)
+    lab.push("app", "1", first)
+    lab.declare("app")
+    one = create(lab, out="one")
+    lab.push("app", "2", second)
+    two = create(lab, "--since", "one", out="two")
+    lab.push("app", "3", image(3))
+
+    three = create(lab, "--since", "two/imgsync-bundle.json", "--since", "one", out="three")
+    gap = lab.run("bundle", "create", "--out", "four", "--since", "three", "--since", "one")
+
+    assert (two.parent, three.parent) == (one.id, two.id)
+    assert [found.source.tag for found in two.images] == ["2"]
+    assert [(found.held_by, found.repositories) for found in two.expects] == [(one.id, (f"m/{lab.name}/app",))]
+    assert digests(two) == whole(second) - first.all_blobs.keys()
+    assert [found.source.tag for found in three.images] == ["3"]
+    assert gap.code == 3
+    assert f"three continues the bundle {two.id}, which is missing" in gap.stderr.replace("\n", " ")
+
+
+def test_two_ends_of_a_chain_are_refused(lab):
+    """Two bundles that continue the same one are not a chain."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    create(lab, out="one")
+    lab.push("app", "2", image(2))
+    create(lab, "--since", "one", out="two")
+    lab.push("app", "3", image(3))
+    create(lab, "--since", "one", out="three")
+
+    result = lab.run("bundle", "create", "--out", "four", "--since", "one", "--since", "two", "--since", "three")
+
+    assert result.code == 3
+    assert "are not one chain" in result.stderr
+
+
+def test_have_and_since_exclude_each_other(lab):
+    """Both together are a usage error."""
+    lab.declare("app")
+    lab.write("inside.json", "{}")
+
+    result = lab.run("bundle", "create", "--out", "out", "--have", "inside.json", "--since", "x")
+
+    assert result.code == 3
+    assert "--have and --since exclude each other" in result.stderr
+
+
+@pytest.mark.row("INV-09")
+def test_failed_image_is_left_out(lab):
+    """An image that cannot be copied is named; the bundle has the others, placed as without it."""
+    good = lab.push("app", "1", image(1))
+    bad = lab.push("app", "0", image(0))
+    broken = next(iter(bad.all_blobs))
+    lab.declare("app")
+    lab.source.add(status(404), method="GET", target=f"/blobs/{broken}")
+
+    bundle = create(lab, code=1)
+
+    assert [found.source.tag for found in bundle.images] == ["1"]
+    assert digests(bundle) == whole(good)
+    lab.source.clear()
+    only = create(lab, "--only", "a/*/app:1", out="only")
+    assert only.id == bundle.id
+
+
+def test_unreadable_manifest_leaves_image_out(lab):
+    """An image without one of its manifests is reported, and left out."""
+    good, bad = lab.push("app", "1", image(1)), lab.push("app", "2", index(2))
+    lab.declare("app")
+    lab.source.add(status(404), target=f"/manifests/{bad.children[0].digest}")
+
+    bundle = create(lab, code=1)
+
+    assert digests(bundle) == whole(good)
+
+
+def test_saved_plan_is_carried_as_reviewed(lab):
+    """`plan --have --out` and `create --plan` carry the reviewed digests."""
+    first = lab.push("app", "1", image(1))
+    lab.declare("app")
+    assert lab.run("plan", "--out", "plan.json").code == 0
+    lab.push("app", "1", image("moved"))
+    lab.push("app", "2", image(2))
+
+    bundle = create(lab, "--plan", "plan.json")
+
+    assert [found.digest for found in bundle.images] == [first.digest]
+
+
+def test_volume_is_made_again_alone(lab):
+    """`--volume N` makes the same bytes, and reads only what lies there."""
+    for number in range(4):
+        lab.push("app", f"{number}", image(number, layer_bytes=300_000))
+    lab.declare("app")
+    create(lab, "--volume-size", "1MiB")
+    lost = lab.folder / "out" / "imgsync-bundle.002.tar"
+    before = lost.read_bytes()
+    lost.unlink()
+    lab.source.forget()
+
+    result = lab.run("bundle", "create", "--out", "out", "--volume", "2")
+
+    assert result.code == 0, result.stderr
+    assert lost.read_bytes() == before
+    document = json.loads((lab.folder / "out" / "imgsync-bundle.json").read_bytes())
+    there = {blob["digest"] for blob in document["blobs"] if blob.get("volume") == 2}
+    read = {request.rpartition("/")[2] for request in lab.source.requests("GET .*/blobs/")}
+    assert read <= there
+
+
+@pytest.mark.row("INV-10")
+def test_user_state_is_not_touched(lab):
+    """A creation neither reads nor writes the record of pushed images."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+
+    create(lab)
+
+    assert not (lab.folder / ".imgsync").exists()
+    assert lab.run("apply").code == 0
+    assert create(lab, out="again") is not None
+
+
+def test_prune_is_said_to_be_not_carried(lab):
+    """A bundle carries no deletions, and the plan says so."""
+    lab.push("app", "1", image(1))
+    lab.declare("app", "prune: true")
+
+    result = lab.run("bundle", "create", "--out", "out")
+
+    assert result.code == 0
+    assert "carries no deletions" in result.stdout
+
+
+def test_command_prints_summary_and_signing(lab):
+    """Images, blobs, volumes with sizes, and the line that signs."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+
+    result = lab.run("bundle", "create", "--out", "out")
+
+    assert "1 image, 4 blobs" in result.stdout
+    assert "imgsync-bundle.001.tar" in result.stdout
+    assert "cosign sign-blob" in result.stdout
+
+
+def test_too_small_volume_is_refused(lab):
+    """Before anything is copied."""
+    lab.push("app", "1", image(1, layer_bytes=10))
+    lab.declare("app")
+
+    result = lab.run("bundle", "create", "--out", "out", "--volume-size", "1000")
+
+    assert result.code == 3
+    assert lab.source.requests("GET .*/blobs/") == []
+
+
+def test_platforms_are_reduced_as_declared(lab):
+    """An index is carried with the declared platforms only, under its new digest."""
+    content = lab.push("app", "1", index(1))
+    lab.declare("app", "platforms: [linux/amd64]")
+
+    bundle = create(lab)
+
+    (found,) = bundle.images
+    assert found.digest != content.digest
+    assert found.source.digest == content.digest
+    assert digests(bundle) == {found.digest, *whole(content.children[0])}
+    again = create(lab, "--volume", "1")
+    assert again == bundle
+
+
+def test_blob_is_read_once_for_many_images(lab):
+    """A shared layer, also in several repositories and for two destinations, is read once."""
+    base = layer("base")
+    for number in range(3):
+        lab.push(f"app{number}", "1", image(number, layers=1, shared=base))
+    lab.declare("app0 app1 app2")
+    text = (lab.folder / "mirrors.d" / "a.yaml").read_text()
+    lab.write("mirrors.d/a.yaml", text.replace(f"['{lab.destination.host}/m']", f"['{lab.destination.host}/m', 'other.example/x']"))
+
+    bundle = create(lab)
+
+    assert len(bundle.images) == 6
+    assert max(lab.source.requests("GET .*/blobs/").count(one) for one in lab.source.requests("GET .*/blobs/")) == 1
+    assert len(lab.source.requests("GET .*/blobs/")) == 1 + 2 * 3
