@@ -1,0 +1,126 @@
+"""`imgsync bundle verify`: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.carried import Carried, carry
+from tests.support.images import image
+from tests.support.signing import signer
+
+
+@pytest.fixture
+def bundle(workplace):
+    """Write a bundle of two images in two volumes."""
+    images = {name: image(name, layer_bytes=900_000) for name in ("app", "web")}
+    items = (Carried(one, f"s.example/{name}:1", f"registry.inside/m/{name}:1") for name, one in images.items())
+    return carry(workplace.folder / "usb", *items, volume_bytes=2 << 20)
+
+
+def flip(path, offset=-20_000):
+    """Change one byte of a file."""
+    raw = bytearray(path.read_bytes())
+    raw[offset] ^= 1
+    path.write_bytes(raw)
+
+
+def test_intact_bundle_is_described(bundle, imgsync):
+    """Exit code 0."""
+    ran = imgsync("bundle", "verify", "usb")
+
+    assert ran.code == 0, ran.stderr
+    first, second = (volume.file for volume in bundle.volumes)
+    assert ran.stdout.splitlines()[0].startswith(f"Bundle {bundle.id.partition(':')[2][:12]}   2 images, 2 volumes, ")
+    assert "  ? signature   none; `bundles` in registries.yaml requires none" in ran.stdout
+    assert f"  = {first}   " in ran.stdout
+    assert f"  = {second}   " in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "2 of 2 volumes intact, 2 of 2 images complete."
+
+
+def test_damaged_volume_names_the_images_that_it_costs(bundle, imgsync, workplace):
+    """Exit code 1."""
+    flip(workplace.folder / "usb" / bundle.volumes[0].file)
+
+    ran = imgsync("bundle", "verify", "usb")
+
+    assert ran.code == 1
+    assert f"  x {bundle.volumes[0].file}   " in ran.stdout
+    assert "1 image cannot be loaded:" in ran.stdout
+    assert "1 of 2 volumes intact, 1 of 2 images complete." in ran.stdout
+    assert "--volume 1" in ran.stdout
+
+
+def test_document_says_the_same(bundle, imgsync, workplace):
+    """As JSON."""
+    (workplace.folder / "usb" / bundle.volumes[1].file).unlink()
+
+    ran = imgsync("bundle", "verify", "usb", "--output", "json")
+
+    assert ran.code == 1
+    assert (ran.json["format"], ran.json["bundle"], ran.json["is_intact"]) == ("imgsync.bundle-verification/v1", bundle.id, False)
+    assert [volume["unusable"] for volume in ran.json["volumes"]] == [None, "it is missing"]
+    assert {one["destination"] for one in ran.json["lost"]} == set(ran.json["volumes"][1]["costs"])
+    assert all(one["volumes"] == [bundle.volumes[1].file] for one in ran.json["lost"])
+
+
+def test_volumes_may_lie_in_several_folders(bundle, imgsync, workplace):
+    """As on two disks."""
+    (workplace.folder / "second").mkdir()
+    (workplace.folder / "usb" / bundle.volumes[1].file).rename(workplace.folder / "second" / bundle.volumes[1].file)
+
+    assert imgsync("bundle", "verify", "usb").code == 1
+    assert imgsync("bundle", "verify", "usb", "--volumes", "second").code == 0
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_one_volume_is_verified_alone(damaged, bundle, imgsync, workplace):
+    """Without the document of its bundle."""
+    path = workplace.folder / bundle.volumes[1].file
+    (workplace.folder / "usb" / bundle.volumes[1].file).rename(path)
+    if damaged:
+        flip(path)
+
+    ran = imgsync("bundle", "verify", path.name)
+    document = imgsync("bundle", "verify", path.name, "-o", "json")
+
+    assert ran.code == document.code == int(damaged)
+    assert ran.stdout.startswith(f"Volume 2 of 2 of bundle {bundle.id.partition(':')[2][:12]}\n")
+    assert ("every byte is as it should be" in ran.stdout) is not damaged
+    assert document.json["is_intact"] is not damaged
+    assert bool(document.json["volumes"][0]["problems"]) is damaged
+
+
+def test_required_signature_is_named(bundle, imgsync, workplace):
+    """Exit code 1 without it, and nothing else is read."""
+    keys = {"transfer": {"pem": signer("transfer").pem}}
+    workplace.registries_file(json.dumps({"version": 1, "keys": keys, "bundles": {"require": {"signed_by": ["transfer"]}}}))
+
+    refused = imgsync("bundle", "verify", "usb")
+    document = workplace.folder / "usb/imgsync-bundle.json"
+    (workplace.folder / "usb/imgsync-bundle.json.sig").write_bytes(signer("transfer").sign(document.read_bytes()))
+    signed = imgsync("bundle", "verify", "usb")
+
+    assert (refused.code, refused.stdout) == (1, "")
+    assert "is not signed by transfer" in refused.stderr
+    assert signed.code == 0, signed.stderr
+    assert "  = signature   by transfer, in imgsync-bundle.json.sig" in signed.stdout
+
+
+@pytest.mark.parametrize(("name", "message"), [("nothing", "cannot be read"), ("mirrors.d", "there is no imgsync-bundle.json")])
+def test_folder_without_a_bundle_is_an_error(name, message, imgsync, workplace):
+    """Exit code 1, as for any bundle that cannot be used."""
+    (workplace.folder / "mirrors.d").mkdir()
+
+    ran = imgsync("bundle", "verify", name)
+
+    assert ran.code == 1
+    assert message in ran.stderr
+
+
+def test_invalid_settings_end_with_3(bundle, imgsync, workplace):
+    """As for `verify`."""
+    workplace.registries_file("version: 1\nbundles: {require: {signed_by: [nobody]}}\n")
+
+    assert imgsync("bundle", "verify", "usb").code == 3
