@@ -1,0 +1,134 @@
+"""A killed load leaves no half image, and the next one goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import signal
+from collections import Counter
+
+import pytest
+
+from tests import figures
+from tests.support.carried import Attached, Carried, carry, expect
+from tests.support.effort import effort
+from tests.support.images import artifact, digest_of, image, index, layer, push, shared_base_images
+from tests.support.run_imgsync import Workplace, finish
+from tests.switches.state import AtStep
+
+_IMAGES_AT_ONCE, _BLOBS_AT_ONCE = 2, 2
+_KILLS_IN_A_ROW = 4
+
+
+class Load:
+    """One bundle of everything that a bundle can hold, loaded into one place."""
+
+    def __init__(self, lab) -> None:
+        self.lab = lab
+        left_out = layer(("left out", lab.name), 30_000)
+        multi = index(lab.name)
+        self.images = {
+            **{f"app-{number}": one for number, one in enumerate(shared_base_images(4, seed=lab.name, layer_bytes=60_000))},
+            "multi": multi,
+            "more": image((lab.name, "more"), layers=1, shared=left_out),
+        }
+        self.sbom = artifact(lab.name, subject=multi)
+        push(lab.destination_registry, f"m/{lab.name}/base", "1", image((lab.name, "base"), layers=1, shared=left_out))
+        items = (
+            Carried(one, f"s.example/team/{name}:1", f"{lab.destination.host}/m/{lab.name}/{name}:1", "a", self._attach(name))
+            for name, one in self.images.items()
+        )
+        held_by = "sha256:" + "1" * 64
+        expects = expect(left_out, digest_of(left_out), f"m/{lab.name}/base", held_by=held_by)
+        self.bundle = carry(lab.folder / "usb", *items, volume_bytes=1 << 20, expects=expects, parent=held_by)
+        lab.workplace.allow_plain_http(lab.destination)
+        concurrency = {"images": _IMAGES_AT_ONCE, "blobs": _BLOBS_AT_ONCE, "queries": 4}
+        destination = {"registry": lab.destination.host, "namespace": f"m/{lab.name}", "repository": "{relative}"}
+        source = {"registry": "s.example", "namespaces": ["team"]}
+        lab.workplace.mirror("a", source=source, destinations=[destination], concurrency=concurrency, retry={"attempts": 3, "interval": "0s"})
+        self.sent: Counter[str] = Counter()
+
+    def _attach(self, name):
+        return (Attached(self.sbom, self.images["multi"].digest),) if name == "multi" else ()
+
+    def run(self, number=0, when="arrives", delay=0.0):
+        """Load, and be killed at request *number*; return the exit code."""
+        self.lab.destination.settle()
+        process = self.lab.start("bundle", "load", "usb", "mirrors.d", "-o", "json")
+        self.lab.destination.clear()
+        if number:
+            self.lab.destination.add(AtStep(number, when, lambda: process.send_signal(signal.SIGKILL), delay=delay))
+        result = finish(process, timeout=60)
+        self.lab.destination.settle()
+        for one in self.lab.destination.recorded("PUT .*/blobs/uploads/"):
+            self.sent[one.target.rpartition("digest=")[2].replace("%3A", ":")] += one.bytes_up
+        assert "Traceback" not in result.stderr, result.stderr
+        self.check_no_half_image()
+        requests = len(self.lab.destination.seen)
+        self.lab.destination.forget()
+        return result.code, requests
+
+    def check_no_half_image(self):
+        """Assert that each tag that is there serves all of its image."""
+        for name, one in self.images.items():
+            if self.lab.served_digest(name, "1") is not None:
+                self.lab.assert_served(name, "1", one)
+
+    @property
+    def resent_bytes(self):
+        """Return the bytes that were sent more than once."""
+        sizes = {digest: len(content) for one in (*self.images.values(), self.sbom) for digest, content in one.all_blobs.items()}
+        return sum(max(0, sent - sizes[digest]) for digest, sent in self.sent.items())
+
+    @property
+    def largest_bytes(self):
+        """Return the size of the largest blob."""
+        return max(len(content) for one in self.images.values() for content in one.all_blobs.values())
+
+
+def move(lab, number):
+    """Return the lab with another folder, and another place at the destination."""
+    folder = lab.folder / str(number)
+    folder.mkdir()
+    return dataclasses.replace(lab, name=f"{lab.name}-{number}", workplace=Workplace(folder))
+
+
+@pytest.mark.nightly
+def test_killed_load_is_continued(lab):
+    """At random instants: at most one blob per connection is sent again."""
+    chooser = random.Random("load")
+    wanted, kills, resent = effort(4, 50), 0, 0
+    load = Load(lab)
+    requests = 60
+    while kills < wanted:
+        here = 0
+        for _ in range(_KILLS_IN_A_ROW):
+            code, _ = load.run(chooser.randint(1, requests), chooser.choice(("arrives", "answered", "told", "after")), chooser.uniform(0, 0.02))
+            assert code in {0, -signal.SIGKILL}
+            here += code != 0
+        code, _ = load.run()
+        assert code == 0
+        for name, one in load.images.items():
+            load.lab.assert_served(name, "1", one)
+        assert load.resent_bytes <= here * _IMAGES_AT_ONCE * _BLOBS_AT_ONCE * load.largest_bytes
+        kills, resent = kills + here, resent + load.resent_bytes
+        if kills < wanted:
+            load = Load(move(lab, kills))
+    figures.record("SIGKILLs while a bundle is loaded", kills, note="after each, no tag serves half an image; the next load completes")
+    figures.record("bytes sent again after a kill of a load, mean", round(resent / kills), unit="bytes", note="at most one blob per connection")
+
+
+def test_end_of_a_killed_load_ends_the_interruption(lab):
+    """The load after it asks for no blob."""
+    load = Load(lab)
+    code, _ = load.run(20)
+    assert code == -signal.SIGKILL
+    assert load.run()[0] == 0
+    items = [Carried(image((lab.name, "next")), "s.example/team/app-0:2", f"{lab.destination.host}/m/{lab.name}/app-0:2")]
+    carry(lab.folder / "next", *items)
+
+    ran = lab.run("bundle", "load", "next", "mirrors.d", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.json["summary"]["copied"] == 1
+    assert not lab.destination.requests("HEAD .*/blobs/")
