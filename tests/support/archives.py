@@ -94,6 +94,16 @@ def saved(seed: object = 1, *, names: Sequence[str] = ("app:1",), layers: int = 
     return Saved(tuple(names), to_json({**config, "rootfs": rootfs}), unpacked)
 
 
+def as_image(one: Saved) -> Image:
+    """Return *one* with the manifest that Docker writes since version 25."""
+    return Image(one.manifest, OCI["manifest"], one.blobs)
+
+
+def index_member(entries: Sequence[object]) -> bytes:
+    """Return the index of a layout."""
+    return member("index.json", to_json({"schemaVersion": 2, "manifests": entries}))
+
+
 def docker_24(*images: Saved) -> bytes:
     """
     Return what `docker save` wrote before Docker 25.
@@ -168,7 +178,7 @@ def layout_members(image: Image, names: Iterable[str] = ("app:1",)) -> list[byte
     annotated = [{**described, "annotations": {"org.opencontainers.image.ref.name": name, "io.containerd.image.name": name}} for name in names]
     return [
         member("oci-layout", _LAYOUT),
-        member("index.json", to_json({"schemaVersion": 2, "manifests": annotated or [described]})),
+        index_member(annotated or [described]),
         *(member(f"blobs/{digest.replace(':', '/')}", content) for digest, content in sorted(blobs.items())),
     ]
 

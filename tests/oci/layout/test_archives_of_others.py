@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from imgsync.oci.layout.open_files import open_files
-from tests.support.archives import Saved, docker_24, docker_25, entries_of, read_all, saved
+from tests.support.archives import as_image, docker_24, docker_25, entries_of, read_all, saved
 from tests.support.images import DOCKER, OCI, Image, digest_of, image, index, push
 from tests.support.node import running_containerd
 from tests.support.registry_process import RegistryProcess
@@ -27,11 +27,6 @@ def run(*command: str | Path) -> str:
 def skopeo(source: str, destination: str, *options: str) -> None:
     """Copy an image with skopeo."""
     run("skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", "--dest-tls-verify=false", *options, source, destination)
-
-
-def as_image(one: Saved) -> Image:
-    """Return *one* with the manifest that Docker writes since version 25."""
-    return Image(one.manifest, OCI["manifest"], one.blobs)
 
 
 @pytest.fixture
