@@ -140,6 +140,8 @@ class _Creation:
                 printer = PlanPrinter(display, config, session.ci_log, output=apply.output, limits=limits)
                 listener = _PlanNoter(printer, self._side, self._config)
                 report = apply_config(config, context, options=run_options, listener=listener, saved=saved)
+                if self._side.contents.fault is not None:
+                    raise self._side.contents.fault
                 bundle = None if _is_unfinished(report) else maker.finish(report)
         return report, bundle
 

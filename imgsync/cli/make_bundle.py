@@ -82,8 +82,6 @@ class BundleMaker:
         Raises:
             OutputError: The bundle cannot be written.
         """
-        if self._contents.fault is not None:
-            raise self._contents.fault
         writer = self._contents.writer
         if writer is None:
             return None

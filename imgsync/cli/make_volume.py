@@ -66,8 +66,6 @@ class VolumeMaker:
             BundleError: A blob of it could not be read.
             OutputError: It cannot be written.
         """
-        if self._contents.fault is not None:
-            raise self._contents.fault
         writer = self._contents.writer
         lost = list(writer.missing()) if writer is not None else []
         if writer is None or lost:
