@@ -83,8 +83,7 @@ def _make_block(name: str, size_bytes: int, kind: bytes) -> bytes:
         (b"ustar\x0000", 8),
         (b"", 32),  # name of the owner
         (b"", 32),  # name of the group
-        (b"0000000", 8),
-        (b"0000000", 8),
+        (b"", 16),  # numbers of a device
         (b"", 155),
     )
     block = b"".join(value.ljust(width, b"\x00") for value, width in fields).ljust(BLOCK_BYTES, b"\x00")

@@ -22,7 +22,7 @@ _EXTENDED = b"x"
 _OCTAL = re.compile(rb"[0-7]{11}")
 _PAX = re.compile(rb"(?:[0-9]{1,3} path=([!-~]{1,200})\n)?(?:[0-9]{1,3} size=([0-9]{1,19})\n)?")
 # More would take much memory, to find names that occur twice.
-_MEMBERS_LIMIT = 500_000
+MEMBERS_LIMIT = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ def iter_members(file: int, size_bytes: int, *, name: str) -> Iterator[ReadMembe
         # A number takes less memory than a name.
         if hash(member.name) in seen:
             raise BundleError(f"{name} has {member.name} twice")
-        if len(seen) >= _MEMBERS_LIMIT:
-            raise BundleError(f"{name} has more than {_MEMBERS_LIMIT:,} members")
+        if len(seen) >= MEMBERS_LIMIT:
+            raise BundleError(f"{name} has more than {MEMBERS_LIMIT:,} members")
         seen.add(hash(member.name))
         yield member
         offset = member.end
