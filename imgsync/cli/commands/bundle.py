@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from imgsync.cli.bundle_create import create_bundle
+from imgsync.cli.bundle_load import load_bundle, verify_bundle
 from imgsync.cli.groups import Group
 
 
@@ -13,5 +14,5 @@ def command() -> None:
     """Carry images to a network that nothing outside can reach."""
 
 
-for _command in (create_bundle,):
+for _command in (create_bundle, verify_bundle, load_bundle):
     command.add_command(_command)
