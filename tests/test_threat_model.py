@@ -23,6 +23,7 @@ _FAMILIES = {"AUTH": 30, "DIG": 22, "DOS": 18, "OUT": 8, "CFG": 14, "ST": 20, "N
     "LOOP": 9,
     "ARC": 13,
     "INV": 11,
+    "LOAD": 8,
 }
 _ROWS = [f"{family}-{number:02}" for family, count in _FAMILIES.items() for number in range(1, count + 1)]
 _MARK = re.compile(r"^@pytest\.mark\.row\((.*?)\)$(?=.*?^def (test_\w+)\()", re.MULTILINE | re.DOTALL)

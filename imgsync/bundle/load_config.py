@@ -9,6 +9,7 @@ from imgsync.bundle.model import Bundle, BundleImage
 from imgsync.bundle.source_index import SourceIndex
 from imgsync.config.allowlist import explain_allowed, is_allowed
 from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
+from imgsync.config.templates import expand_repository
 from imgsync.errors import UsageError
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Repository, is_pin
@@ -19,8 +20,29 @@ from imgsync.text.units import format_count
 _NAME = "bundle"
 _SHOWN = 3
 
-# What a mirror made for images has: its name, the source registry, the destination, and the source of a fixed path or tag.
-_Key = tuple[str, str, Destination, str]
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How a source path becomes one at the destination."""
+
+    above: str
+    target: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """
+    What the images of one mirror have in common.
+
+    `above` is the namespace at the source that {relative} leaves out. `fixed` is the image, if path or tag at the destination are not templates.
+    """
+
+    mirror: str
+    registry: str
+    above: str
+    destination: Destination
+    fixed: str
 
 
 @dataclass(slots=True)
@@ -48,11 +70,11 @@ def build_bundle_config(index: SourceIndex, registries: RegistriesConfig) -> Con
         key, path, name = _find_group(image, index)
         groups.setdefault(key, _Group()).names.setdefault(path, set()).add(name)
     taken: set[str] = set()
-    wanted = {key[0] for key in groups}
+    wanted = {key.mirror for key in groups}
     mirrors: list[Mirror] = []
     within: dict[str, Mapping[str, Collection[str]]] = {}
     for key, group in groups.items():
-        mirror = _make_mirror(_choose_name(key[0], taken, wanted), key, group)
+        mirror = _make_mirror(_choose_name(key.mirror, taken, wanted), key, group)
         mirrors.append(mirror)
         within[mirror.name] = {path: frozenset(name.partition("@")[0] for name in names) for path, names in group.names.items()}
     registries.raise_if_unset(*(destination.registry for mirror in mirrors for destination in mirror.destinations))
@@ -111,23 +133,25 @@ def _find_group(image: BundleImage, index: SourceIndex) -> tuple[_Key, str, str]
     """Return the mirror of *image*, its path and its name there."""
     source, target = index.rename(image.source.repository), index.rename(image.destination.repository)
     name = index.find_image_name(image)
-    namespace = _find_namespace(source.path, target)
+    rule = _find_rule(source.path, target)
     has_same_tag = name.partition("@")[0] == image.destination.tag
-    destination = Destination(
-        target.registry,
-        namespace or "",
-        "{path}" if namespace is not None else target.path,
-        "{tag}" if has_same_tag else image.destination.tag,
-    )
-    fixed = " ".join((*(() if namespace is not None else (source.path,)), *(() if has_same_tag else (source.path, name))))
-    return (image.mirror or _NAME, source.registry, destination, fixed), source.path, name
+    destination = Destination(target.registry, rule.target, rule.template, "{tag}" if has_same_tag else image.destination.tag)
+    is_fixed = not has_same_tag or "{" not in rule.template
+    return _Key(image.mirror or _NAME, source.registry, rule.above, destination, f"{source.path} {name}" if is_fixed else ""), source.path, name
 
 
-def _find_namespace(path: str, target: Repository) -> str | None:
-    """Return what precedes *path* in *target*, None without *path*."""
-    if target.path == path:
-        return ""
-    return target.path[: -len(path) - 1] if target.path.endswith(f"/{path}") else None
+def _find_rule(path: str, target: Repository) -> _Rule:
+    """Return the most general rule by which *path* becomes *target*."""
+    ours, theirs = path.split("/"), target.path.split("/")
+    same = 0
+    while same < min(len(ours), len(theirs)) and ours[-same - 1] == theirs[-same - 1]:
+        same += 1
+    if same == len(ours):
+        return _Rule("", "/".join(theirs[:-same]), "{path}")
+    if same:
+        return _Rule("/".join(ours[:-same]), "/".join(theirs[:-same]), "{relative}")
+    flat = expand_repository(Destination(target.registry, repository="{flat}"), path, relative=path, registry=target.registry)
+    return _Rule("", "/".join(theirs[:-1]), "{flat}") if theirs[-1] == flat else _Rule("", "", target.path)
 
 
 def _choose_name(wanted: str, taken: set[str], others: Iterable[str]) -> str:
@@ -140,12 +164,11 @@ def _choose_name(wanted: str, taken: set[str], others: Iterable[str]) -> str:
 
 
 def _make_mirror(name: str, key: _Key, group: _Group) -> Mirror:
-    _, registry, destination, _ = key
     # A listing has neither digests nor what looks like a tag of referrers.
     exact = tuple(sorted({one for names in group.names.values() for one in names if is_pin(one) or is_referrers_tag(one)}))
     return Mirror(
         name=name,
-        source=Source(registry, repositories=tuple(sorted(group.names))),
-        destinations=(destination,),
+        source=Source(key.registry, (key.above,)) if key.above else Source(key.registry, repositories=tuple(sorted(group.names))),
+        destinations=(key.destination,),
         tags=TagFilter(names=exact, include=("*",) if exact else ()),
     )

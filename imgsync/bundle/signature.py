@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from imgsync.bundle.document import decode_bundle
+from imgsync.bundle.findings import SignatureCheck
 from imgsync.bundle.model import DOCUMENT_NAME, Bundle
 from imgsync.bundle.open_bundle import find_document
 from imgsync.bundle.read_file import read_limited
@@ -19,26 +20,10 @@ from imgsync.config.model import RegistriesConfig
 from imgsync.errors import BundleError
 from imgsync.policy.blob_signatures import find_bundle_problem, find_plain_problem
 from imgsync.policy.sigstore import find_file_problem
-from imgsync.system.dataclass import dataclass
 
 SIGSTORE_NAME = f"{DOCUMENT_NAME}.sigstore.json"
 PLAIN_NAME = f"{DOCUMENT_NAME}.sig"
 _LIMITS = {SIGSTORE_NAME: 4 << 20, PLAIN_NAME: 64 << 10}
-
-
-@dataclass(frozen=True, slots=True)
-class SignatureCheck:
-    """
-    What is known about the signature of a bundle.
-
-    `is_checked` is False if `registries.yaml` requires none. Else `signer` is the name in `keys` or `identities`, and `file` its signature.
-    `present` are the files with signatures that are there.
-    """
-
-    is_checked: bool
-    signer: str = ""
-    file: str = ""
-    present: tuple[str, ...] = ()
 
 
 def read_signed_bundle(folders: Sequence[Path], registries: RegistriesConfig) -> tuple[Bundle, SignatureCheck]:

@@ -109,8 +109,8 @@ class BundleSource(LocalStore):
         return None
 
     def iter_repositories(self) -> Iterator[str]:
-        """Yield the path of every repository that has a tag."""
-        return (path for path, found in self._index.repositories.get(self._registry, {}).items() if found.tags)
+        """Yield the path of every repository that the bundle has images of."""
+        return iter(self._index.repositories.get(self._registry, {}))
 
     def iter_tags(self, path: str) -> Iterator[tuple[str, str, str | None]]:
         """

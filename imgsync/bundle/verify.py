@@ -12,67 +12,18 @@ from pathlib import Path
 
 from imgsync.bundle.check_volume import Problem, check_volume
 from imgsync.bundle.cut_blobs import CutBlobs
+from imgsync.bundle.findings import LostImage, Verification, VolumeCheck
 from imgsync.bundle.image_needs import ImageNeeds
-from imgsync.bundle.model import Bundle, BundleImage, BundleVolume
+from imgsync.bundle.model import Bundle, BundleVolume
 from imgsync.bundle.open_bundle import OpenBundle
 from imgsync.bundle.read_file import open_regular
 from imgsync.bundle.steps import drive
 from imgsync.bundle.volume_layout import VolumeLayout, lay_out_volumes
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.oci.spec.digest import shorten_digest
-from imgsync.system.dataclass import dataclass
 
 # Enough to see what kind of damage it is.
 _PROBLEMS_LIMIT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeCheck:
-    """
-    What is wrong with one volume.
-
-    `unusable` says why the volume as a whole cannot be used, "" if it can. `problems` are the first hundred of `problem_count`. `costs` are the
-    destinations of the images that are lost with what is damaged in it; none if only bytes between blobs are.
-    """
-
-    file: str
-    size_bytes: int
-    unusable: str = ""
-    problems: tuple[Problem, ...] = ()
-    problem_count: int = 0
-    costs: tuple[str, ...] = ()
-
-    @property
-    def is_intact(self) -> bool:
-        """Return whether nothing is wrong."""
-        return not self.unusable and not self.problem_count
-
-
-@dataclass(frozen=True, slots=True)
-class LostImage:
-    """
-    An image that cannot be loaded as a whole.
-
-    `volumes` are the files that must be made or copied again.
-    """
-
-    image: BundleImage
-    reasons: tuple[str, ...]
-    volumes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What came of verifying a bundle; `lost` are images lost."""
-
-    bundle: Bundle
-    volumes: tuple[VolumeCheck, ...]
-    lost: tuple[LostImage, ...]
-
-    @property
-    def is_intact(self) -> bool:
-        """Return whether every byte is as it should be."""
-        return not self.lost and all(volume.is_intact for volume in self.volumes)
 
 
 def verify_bundle(folders: Sequence[Path], bundle: Bundle, *, on_bytes: Callable[[int], None] | None = None) -> Verification:

@@ -13,40 +13,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imgsync.bundle.check_volume import Problem
+from imgsync.bundle.findings import VolumeAlone
 from imgsync.bundle.piece_files import read_exactly, read_range
 from imgsync.bundle.read_file import open_regular
 from imgsync.bundle.steps import drive
 from imgsync.bundle.tar_format import END
-from imgsync.bundle.volume_document import VolumeDocument, decode_index, decode_volume_document
+from imgsync.bundle.volume_document import decode_index, decode_volume_document
 from imgsync.bundle.volume_layout import INDEX_MEMBER, LAYOUT_CONTENT, LAYOUT_MEMBER, VOLUME_MEMBER
 from imgsync.bundle.volume_reader import ReadMember, iter_members
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.errors import BundleError
 from imgsync.oci.spec.digest import compute_digest
-from imgsync.system.dataclass import dataclass
 
 _OWN = (LAYOUT_MEMBER, INDEX_MEMBER, VOLUME_MEMBER)
 # As the document of a bundle.
 _CONTENT_LIMIT = 64 << 20
 _PROBLEMS_LIMIT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeAlone:
-    """
-    What came of verifying a volume alone.
-
-    `document` says to which bundle it belongs. `images` are the names in its `index.json`.
-    """
-
-    document: VolumeDocument
-    images: tuple[str, ...]
-    problems: tuple[Problem, ...]
-
-    @property
-    def is_intact(self) -> bool:
-        """Return whether every byte is as it should be."""
-        return not self.problems
 
 
 def verify_volume(path: Path, *, on_bytes: Callable[[int], None] | None = None) -> VolumeAlone:

@@ -73,6 +73,8 @@ def run_apply(
         report = shard.complete(report)
     if fleet is not None:
         report = fleet.complete(report)
+    if session.load is not None:
+        session.load.name_unselected((outcome.change for outcome in report.iter_outcomes()), report.errors)
     exit_code = exit_code_of(report)
     if requeue is not None and exit_code == STOPPED_EXIT:
         exit_code = requeue.start_next_run(session, config, report)
@@ -131,14 +133,18 @@ def _apply(
             cache_bytes=None if fleet is None else fleet.cache_bytes,
             locks=locks,
         )
+        approve = None if options.yes or saved is not None else _find_approval(session, display, options)
+        if session.load is not None:
+            approve = session.load.approve_after(approve)
         run_options = RunOptions(
             time_limits=TimeLimits(session.began, run_seconds=session.common.run_seconds, grace_seconds=options.grace_seconds),
             # Of a shard, the whole plan was checked.
             safety_limits=SafetyLimits(options.max_changes, options.max_bytes) if shard is None else SafetyLimits(),
             fail_fast=options.fail_fast,
-            approve=None if options.yes or saved is not None else _find_approval(session, display, options),
+            approve=approve,
             shard=shard.part if shard is not None else None,
             fleet=fleet.make_coordinator(config, context) if fleet is not None else None,
+            known_blobs=session.load.known_blobs if session.load is not None else None,
         )
         listener = PlanPrinter(display, config, session.ci_log, output=options.output, limits=run_options.safety_limits)
         return apply_config(config, context, options=run_options, listener=listener, saved=saved)

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from imgsync.cli.accepted_documents import read_accepted_documents
 from imgsync.cli.options import CommonOptions, LockUse
@@ -22,6 +23,9 @@ from imgsync.plan.model import Plan
 from imgsync.progress.counts import Work
 from imgsync.render.annotations import annotate_plan
 from imgsync.system.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from imgsync.lock.load_locks import Locks
 
 PENDING_EXIT = 2
 
@@ -56,19 +60,37 @@ def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, co
     with open_session(config.registries, common, read_only=True) as session:
         for reason in unread:
             session.log.warning("declarations.unread", reason=reason)
-        # A pull request from a fork has no credentials, but its plan is still useful.
-        with open_display(session, Work.PLAN, heartbeat_seconds=options.heartbeat) as display:
-            context = session.make_context(display.listener, refresh=options.refresh, strict=False, locks=locks)
-            plan = session.finish(lambda: build_plan(config, context, keeps_content=options.out is not None))
-        log_plan(plan, session.log)
-        session.ci_log.annotate(lambda: annotate_plan(plan, config))
+        plan = make_plan(session, config, options, locks=locks)
+    return plan, print_made_plan(session, plan, config, options)
+
+
+def make_plan(session: Session, config: Config, options: PlanOptions, *, locks: Locks | None = None) -> Plan:
+    """Plan *config* and log the plan."""
+    # A pull request from a fork has no credentials, but its plan is still useful.
+    with open_display(session, Work.PLAN, heartbeat_seconds=options.heartbeat) as display:
+        context = session.make_context(display.listener, refresh=options.refresh, strict=False, locks=locks)
+        plan = session.finish(lambda: build_plan(config, context, keeps_content=options.out is not None))
+    log_plan(plan, session.log)
+    if session.load is not None:
+        session.load.name_unselected(plan.iter_changes(), plan.errors)
+    session.ci_log.annotate(lambda: annotate_plan(plan, config))
+    return plan
+
+
+def print_made_plan(session: Session, plan: Plan, config: Config, options: PlanOptions) -> int:
+    """
+    Print and save *plan*; return the exit code.
+
+    Raises:
+        OutputError: It was printed, but not saved.
+    """
     unsaved = _save(session, plan, config, options.out) if options.out else None
     document = lambda: make_plan_document(plan, config, explain=options.explain)  # noqa: E731 - only JSON needs it
     print_plan(plan, document, output=options.output, show_kept=options.show_kept, explain=options.explain)
     add_step_summary(lambda: _markdown(plan, explain=options.explain), log=session.log)
     if unsaved is not None:
         raise unsaved
-    return plan, exit_code_of_plan(plan, detailed=options.detailed_exitcode)
+    return exit_code_of_plan(plan, detailed=options.detailed_exitcode)
 
 
 def exit_code_of_plan(plan: Plan, *, detailed: bool = False) -> int:

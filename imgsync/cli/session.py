@@ -43,6 +43,7 @@ from imgsync.system.lazy_pattern import compile_patterns_now
 from imgsync.text.units import format_duration
 
 if TYPE_CHECKING:
+    from imgsync.cli.bundle_load_run import BundleLoad
     from imgsync.lock.load_locks import Locks
 
 STOPPED_EXIT = 75
@@ -63,7 +64,7 @@ class Session:
     `began` is a moment of the monotonic clock. `throttles` counts the rate-limit responses by registry. `publish_state` pushes the
     state to its registry, if it is kept in one, before the session ends. `ci_log` is the log as a CI runner shows it.
     `open_state_to_write` opens the state again in a session that only reads it. `log_stream` is where `log` is written; progress is shown below it.
-    `before_exit` is called when a second signal ends the process.
+    `before_exit` is called when a second signal ends the process. `load` is set while a bundle stands for all sources.
     """
 
     registries: Registries
@@ -78,6 +79,7 @@ class Session:
     ci_log: CILog
     open_state_to_write: Callable[[], contextlib.AbstractContextManager[OpenState]]
     before_exit: list[Callable[[], None]]
+    load: BundleLoad | None = None
 
     def make_context(
         self,
@@ -102,7 +104,7 @@ class Session:
         """
         manifests = ManifestCache() if cache_bytes is None else ManifestCache(cache_bytes)
         referrers = ReferrerReader(manifests)
-        return PlanContext(
+        context = PlanContext(
             registries=self.registries,
             manifests=manifests,
             referrers=referrers,
@@ -118,6 +120,7 @@ class Session:
             listener=listener,
             locks=locks,
         )
+        return context if self.load is None else self.load.attach(context)
 
     def finish(self, work: Callable[[], Result]) -> Result:
         """

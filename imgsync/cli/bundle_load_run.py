@@ -1,0 +1,221 @@
+"""Run `bundle load`: apply whose source is a bundle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from imgsync.apply.copy_change import make_known_blobs
+from imgsync.bundle.expected_blobs import ExpectedBlobs, MissingParts
+from imgsync.bundle.history import find_newer
+from imgsync.bundle.load_config import build_bundle_config, keep_tags, narrow_config
+from imgsync.bundle.model import Bundle
+from imgsync.bundle.open_bundle import OpenBundle
+from imgsync.bundle.signature import read_signed_bundle
+from imgsync.bundle.source import BundleSource, LoadedBundle
+from imgsync.bundle.source_index import SourceIndex
+from imgsync.cli.accepted_documents import read_accepted_documents
+from imgsync.cli.options import ApplyOptions, CommonOptions
+from imgsync.cli.output import print_note
+from imgsync.cli.session import Session, open_session
+from imgsync.config.allowlist import is_allowed
+from imgsync.config.load import load_config, load_registries
+from imgsync.config.model import Config
+from imgsync.errors import BundleError, StateError
+from imgsync.oci.image_store import LocalStore
+from imgsync.oci.limits.retry import RetryPolicy
+from imgsync.oci.spec.digest import shorten_digest
+from imgsync.oci.spec.reference import Reference
+from imgsync.plan.context import PlanContext
+from imgsync.plan.model import Change, Plan, PlanError
+from imgsync.state.run_notes import BundleNote
+from imgsync.system.dataclass import dataclass
+from imgsync.text.units import format_count, format_timestamp
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """
+    The options of `bundle load`, apart from those of `apply`.
+
+    `folders` have the bundle and its volumes. Without `paths`, its own images are loaded.
+    """
+
+    folders: tuple[Path, ...]
+    paths: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    skip_missing: bool = False
+    allow_older: bool = False
+    dry_run: bool = False
+
+
+class BundleLoad:
+    """A bundle in place of all sources of one run."""
+
+    def __init__(self, session: Session, index: SourceIndex, volumes: OpenBundle, options: LoadOptions, *, refresh: bool) -> None:
+        """Answer for every source of *session* from *volumes*."""
+        self._session = session
+        self._index = index
+        self._skips_missing = options.skip_missing
+        self._names_unselected = bool(options.paths)
+        self.known_blobs = make_known_blobs(session.state)
+        destinations = session.registries.settings.allowed_destinations
+        self._missing = MissingParts()
+        expected = ExpectedBlobs(
+            index,
+            volumes,
+            self.known_blobs,
+            self._missing,
+            is_allowed=lambda repository: is_allowed(destinations, str(repository)),
+            believes_records=not refresh and not session.state.was_interrupted,
+        )
+        self._bundle = LoadedBundle(index, volumes, expected, self._missing)
+        session.registries.find_store = self._find_store
+
+    def attach(self, context: PlanContext) -> PlanContext:
+        """Return *context* for a plan that checks for missing parts."""
+        return replace(context, check_parts=self._bundle.expected.check)
+
+    def approve_after(self, ask: Callable[[Plan], None] | None) -> Callable[[Plan], None]:
+        """Return what refuses an incomplete plan, and then calls *ask*."""
+
+        def approve(plan: Plan) -> None:
+            self._raise_if_incomplete()
+            if ask is not None:
+                ask(plan)
+
+        return approve
+
+    def name_unselected(self, changes: Iterable[Change], errors: Iterable[PlanError]) -> None:
+        """Log the images without one of *changes* or *errors*."""
+        if not self._names_unselected:
+            return
+        seen = {_key(change.source) for change in changes} | {error.reference for error in errors}
+        images = sorted({str(image.source) for image in self._index.document.images if _key(_rename(image.source, self._index)) not in seen})
+        if images:
+            self._session.log.warning("bundle.unselected", images=len(images), reason=f"no mirror selects {_join(images)}")
+
+    def _raise_if_incomplete(self) -> None:
+        found = self._missing.images
+        if not found or self._skips_missing:
+            return
+        for reference, reason in found.items():
+            self._session.log.warning("bundle.incomplete", reference=str(reference), reason=reason)
+        first = next(iter(found.items()))
+        names = _join([str(reference) for reference in found])
+        raise BundleError(
+            f"{format_count(len(found), 'image')} cannot be loaded, so nothing was pushed: {names}: {first[1]}",
+            hint="bring what is missing, or load the other images with --skip-missing",
+        )
+
+    def _find_store(self, registry: str, origin: str, retry_policy: RetryPolicy) -> LocalStore | None:
+        # Also for a source of which the bundle has nothing: it must not be asked.
+        return BundleSource(self._bundle, registry, retry_policy) if origin == "source" else None
+
+
+def run_load(options: LoadOptions, apply: ApplyOptions, common: CommonOptions) -> int:
+    """
+    Load a bundle, and return the exit code.
+
+    Raises:
+        BundleError: It is damaged or not signed as required, or lacks parts, and nothing was pushed.
+        ConfigError: A file is invalid.
+        UnsafePlanError: The plan exceeds a safety limit.
+        UsageError: `allow` forbids what it has, or no mirror fits.
+    """
+    with (
+        _open(options, common) as (found, index, volumes),
+        open_session(found.registries, common, read_only=options.dry_run, grace_seconds=None if options.dry_run else apply.grace_seconds) as opened,
+    ):
+        newer = find_newer(index.document, opened.state.loaded_bundles)
+        config = found if newer is None else _handle_older(found, index.document, newer, options)
+        session = replace(opened, load=BundleLoad(opened, index, volumes, options, refresh=apply.refresh))
+        if options.dry_run:
+            return _run_dry(session, config, apply)
+        ends_interruption = _begin(session, index.document)
+        # Imported now: a dry run prints a plan only.
+        from imgsync.cli.apply_run import run_apply
+
+        exit_code = run_apply(session, config, apply)
+        _record(session, index.document, is_kept_older=newer is not None and not options.allow_older, ends_interruption=ends_interruption and not exit_code)
+        return exit_code
+
+
+@contextmanager
+def _open(options: LoadOptions, common: CommonOptions) -> Iterator[tuple[Config, SourceIndex, OpenBundle]]:
+    """Give the configuration, the index and the open bundle."""
+    accepted = read_accepted_documents(common.state)
+    config: Config | None = None
+    if options.paths:
+        # The sources are not asked, so what their settings lack does not matter.
+        config = load_config(options.paths, registries=common.registries, environ=os.environ, only=options.only, needs_variables=False, accepted=accepted)
+    registries = load_registries(common.registries, os.environ) if config is None else config.registries
+    document, _ = read_signed_bundle(options.folders, registries)
+    index = SourceIndex(document, find_name=registries.find_name)
+    found = build_bundle_config(index, registries) if config is None else narrow_config(config, index)
+    accepted.save()
+    with OpenBundle(options.folders, document) as volumes:
+        yield found, index, volumes
+
+
+def _handle_older(config: Config, document: Bundle, newer: BundleNote, options: LoadOptions) -> Config:
+    """Return *config*, which moves tags back only if asked to."""
+    what = f"bundle {shorten_digest(document.id)} is older than {shorten_digest(newer.id)}, which was loaded {newer.moment}"
+    if options.allow_older:
+        print_note(f"note: {what}; tags move back to what it has, because of --allow-older")
+        return config
+    print_note(f"note: {what}; tags that serve another digest are left as they are (--allow-older moves them back)")
+    return keep_tags(config)
+
+
+def _run_dry(session: Session, config: Config, apply: ApplyOptions) -> int:
+    """Plan, and check the safety limits as `apply` does."""
+    from imgsync.cli.plan_run import PlanOptions, make_plan, print_made_plan
+    from imgsync.plan.safety import SafetyLimits
+
+    options = PlanOptions(output=apply.output, refresh=apply.refresh, heartbeat=apply.heartbeat_seconds)
+    plan = make_plan(session, config, options)
+    exit_code = print_made_plan(session, plan, config, options)
+    SafetyLimits(apply.max_changes, apply.max_bytes).raise_if_unsafe(plan)
+    return exit_code
+
+
+def _begin(session: Session, document: Bundle) -> bool:
+    """Note the load; return whether its end ends an interruption."""
+    try:
+        return session.state.begin_bundle(document.id)
+    except StateError as error:
+        session.log.warning("state.degraded", reason=error.message)
+        return False
+
+
+def _record(session: Session, document: Bundle, *, is_kept_older: bool, ends_interruption: bool) -> None:
+    """Note that a bundle was loaded, unless it is older than another."""
+    state, moment = session.state, format_timestamp(datetime.now(UTC), milliseconds=True)
+    try:
+        if not is_kept_older:
+            state.record_bundle(BundleNote(document.id, document.parent, moment))
+        if ends_interruption and state.was_interrupted:
+            state.record_run_end(remaining=state.remaining, successes=(), requeues=state.requeues, moment=moment)
+    except StateError as error:
+        session.log.warning("state.degraded", reason=error.message)
+
+
+def _rename(reference: Reference, index: SourceIndex) -> Reference:
+    return replace(reference, repository=index.rename(reference.repository))
+
+
+def _key(reference: Reference) -> str:
+    """Return the name of an image, without the digest of its tag."""
+    return f"{reference.repository}:{reference.tag}" if reference.tag else str(reference)
+
+
+def _join(names: list[str]) -> str:
+    """Return the first of *names* and how many more there are."""
+    return f"{', '.join(names[:_SHOWN])}{f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''}"

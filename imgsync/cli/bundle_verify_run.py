@@ -1,0 +1,55 @@
+"""Run `bundle verify`: check, and print what was found."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from imgsync.bundle.signature import read_signed_bundle
+from imgsync.bundle.verify import verify_bundle
+from imgsync.bundle.verify_alone import verify_volume
+from imgsync.cli.output import choose_layout, print_json, print_table
+from imgsync.config.load import load_registries
+
+
+def run_verify_bundle(path: Path, folders: tuple[Path, ...], *, output: str, registries: str | None) -> int:
+    """
+    Verify a bundle or a volume; return the exit code.
+
+    *path* is the folder of a bundle, with volumes in it and in *folders*, or the file of a volume.
+
+    Raises:
+        BundleError: There is none, it is not signed as required, or its document is damaged.
+        ConfigError: The registry settings are invalid.
+    """
+    if path.is_dir() or folders:
+        return _verify_bundle((path, *folders), output=output, registries=registries)
+    return _verify_volume(path, output=output)
+
+
+def _verify_bundle(folders: tuple[Path, ...], *, output: str, registries: str | None) -> int:
+    bundle, signature = read_signed_bundle(folders, load_registries(registries, os.environ))
+    found = verify_bundle(folders, bundle)
+    if output == "json":
+        from imgsync.documents.bundle_verification import encode_bundle_verification
+
+        print_json(encode_bundle_verification(found, signature))
+    else:
+        from imgsync.render.bundle_verification import render_bundle_verification
+
+        print_table(render_bundle_verification(found, signature, layout=choose_layout(sys.stdout)))
+    return 0 if found.is_intact else 1
+
+
+def _verify_volume(path: Path, *, output: str) -> int:
+    found = verify_volume(path)
+    if output == "json":
+        from imgsync.documents.bundle_verification import encode_volume_verification
+
+        print_json(encode_volume_verification(found, path.name))
+    else:
+        from imgsync.render.bundle_verification import render_volume_verification
+
+        print_table(render_volume_verification(found, path.name, layout=choose_layout(sys.stdout)))
+    return 0 if found.is_intact else 1
