@@ -103,7 +103,7 @@ class ArchiveIndex:
         if place is None:
             raise ArchiveFaultError(
                 f"the member {show_name(name)} is a link to {show_name(target)}, not to a regular file of the archive",
-                hint="imgsync follows no other link; write the archive with the files themselves: `tar --dereference`",
+                hint="no other link is followed; ask who made the archive, or pack it again with the files in place of links",
             )
         self._add(name, place)
 

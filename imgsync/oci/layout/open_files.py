@@ -47,6 +47,6 @@ def _refuse_compressed(path: str) -> None:
     for magic, (name, command) in _COMPRESSED.items():
         if head.startswith(magic):
             base = path.removesuffix(".tgz").removesuffix(".gz").removesuffix(".zst").removesuffix(".xz").removesuffix(".bz2").removesuffix(".lz4")
-            unpacked = base if base.endswith(".tar") and base != path else f"{base}.tar"
+            unpacked = f"{path.removesuffix('.tar')}.unpacked.tar" if base == path else base if base.endswith(".tar") else f"{base}.tar"
             hint = f"decompress it first: {command} {shlex.quote(path)} > {shlex.quote(unpacked)}" if command else "write it as a tar archive"
             raise LayoutError(f"{path} is compressed with {name}; imgsync reads blobs at their place in the archive", hint=hint)

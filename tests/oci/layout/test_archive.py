@@ -10,7 +10,7 @@ import pytest
 
 from imgsync.errors import LayoutError
 from imgsync.oci.layout.archive import ArchiveFiles
-from tests.support.archives import docker_24, entries_of, folder, layout_members, member, pax, read_all, saved, tar
+from tests.support.archives import END, docker_24, entries_of, folder, header, layout_members, member, pax, read_all, saved, tar
 from tests.support.images import DOCKER, image, index
 
 
@@ -98,6 +98,25 @@ def test_sha512_blob_is_read(path):
 
     assert files.find_blob(f"sha512:{'0f' * 64}") == 7
     assert b"".join(files.read_blob(f"sha512:{'0f' * 64}")) == b"content"
+
+
+@pytest.mark.parametrize("form", ["base 256", "pax"])
+def test_blob_beyond_eight_gibibytes_is_read(form, path):
+    """Eleven octal digits cannot say its size, and four bytes cannot say where the next one is."""
+    size = (8 << 30) + 5
+    digests = [f"{number:064x}" for number in range(2)]
+    large = header(f"blobs/sha256/{digests[0]}", size_field=b"\x80" + size.to_bytes(11, "big") if form == "base 256" else b"")
+    before = b"".join([*layout_members(image(1)), pax({"size": str(size)}) if form == "pax" else b"", large])
+    with path.open("wb") as file:
+        file.write(before)
+        file.seek(size - 1, os.SEEK_CUR)
+        file.write(b"x" + bytes(-size % 512) + member(f"blobs/sha256/{digests[1]}", b"the next one") + END)
+
+    files = ArchiveFiles(str(path))
+
+    assert files.find_blob(f"sha256:{digests[0]}") == size
+    assert b"".join(files.read_blob(f"sha256:{digests[0]}", start=size - 3)) == b"\0\0x"
+    assert b"".join(files.read_blob(f"sha256:{digests[1]}")) == b"the next one"
 
 
 @pytest.mark.row("ARC-01")
