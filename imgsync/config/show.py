@@ -27,6 +27,9 @@ def _show_registries(registries: RegistriesConfig) -> dict[str, Any]:
     declared = {name: list(prefixes) for name, prefixes in allow.items() if prefixes is not None}
     if declared:
         document["allow"] = declared
+    if registries.layouts:
+        layouts = registries.layouts.items()
+        document["layouts"] = {name: {"path": one.path} | ({"repository": one.repository} if one.repository else {}) for name, one in layouts}
     if registries.serve != ServeSettings():
         document["serve"] = _show_serve(registries.serve)
     if registries.keys:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.images.test_referrers import push_fallback
-from tests.support.images import DOCKER, artifact, image, index, push
-from tests.support.layouts import LayoutOnDisk
+from tests.support.images import DOCKER, artifact, first_layer, image, index, push, shared_base_images
+from tests.support.layouts import REF_NAME, LayoutOnDisk, named
 
 
 @pytest.fixture
@@ -113,3 +115,177 @@ def test_image_is_copied_into_a_path_and_back(lab):
     assert (out.code, back.code) == (0, 0), out.stderr + back.stderr
     LayoutOnDisk(lab.folder / "dir").assert_holds(f"{lab.source.host.replace(':', '_')}/{lab.name}/app:1", content)
     lab.assert_served("app", "1", content)
+
+
+def test_pruned_tag_takes_its_own_blobs_along(lab, usb):
+    """Blobs that other images use stay, and so do referrers of those."""
+    kept, gone = shared_base_images(2)
+    lab.push("app", "1", kept)
+    lab.push("app", "2", gone)
+    bill = artifact(1, subject=gone)
+    push(lab.source_registry, f"{lab.name}/app", "", bill)
+    push_fallback(lab.source_registry, f"{lab.name}/app", gone, bill)
+    declare(lab, f"{out(lab)}\nprune: true")
+    assert lab.run("apply", "--yes").code == 0
+    declare(lab, f"{out(lab)}\nprune: true\ntags: {{names: ['1']}}")
+
+    report = lab.run("apply", "--yes", "-o", "json").json
+
+    assert report["summary"]["deleted"] == 1
+    assert set(usb.names) == {f"outside/{lab.name}/app:1"}
+    assert [entry["digest"] for entry in usb.entries] == [kept.digest]
+    assert usb.blobs == {*kept.all_blobs, kept.digest}
+
+
+@pytest.mark.parametrize("loss", ["emptied", "replaced"])
+def test_other_medium_is_filled_whatever_the_state_says(lab, usb, loss):
+    """Media are exchanged: the state says that all is there."""
+    content = lab.push("app", "1", image(1))
+    declare(lab, f"{out(lab)}\nimmutable: ['*']")
+    assert lab.run("apply", "--yes").code == 0
+    shutil.rmtree(usb.folder)
+    if loss == "replaced":
+        usb.make().add(image("other"), annotations={REF_NAME: "other:1"})
+
+    report = lab.run("apply", "--yes", "-o", "json").json
+
+    assert report["summary"]["copied"] == 1
+    usb.blob(content.digest).stat()
+    assert {entry["digest"] for entry in usb.entries} >= {content.digest}
+
+
+def test_lost_blob_is_found_by_verify_and_brought_by_refresh(lab, usb):
+    """As at a registry."""
+    content = lab.push("app", "1", image(1, layers=3))
+    declare(lab, out(lab))
+    assert lab.run("apply", "--yes").code == 0
+    usb.blob(first_layer(content)).unlink()
+
+    assert lab.run("verify").code == 1
+    report = lab.run("apply", "--yes", "--refresh", "-o", "json").json
+
+    assert report["summary"]["blobs_copied"] == 1
+    usb.assert_holds(f"outside/{lab.name}/app:1", content)
+    assert lab.run("verify", "--deep").code == 0
+
+
+def test_damaged_blob_is_found_by_its_bytes(lab, usb):
+    """Its size is right."""
+    content = lab.push("app", "1", image(1))
+    declare(lab, out(lab))
+    assert lab.run("apply", "--yes").code == 0
+    blob = usb.blob(first_layer(content))
+    blob.write_bytes(b"x" * blob.stat().st_size)
+
+    ran = lab.run("verify", "--deep")
+
+    assert ran.code == 1
+    assert "app:1   damaged" in ran.stdout
+
+
+def test_moved_immutable_tag_is_refused(lab, usb):
+    """The layout keeps what it has."""
+    content = lab.push("app", "1", image(1))
+    declare(lab, f"{out(lab)}\nimmutable: ['*']")
+    assert lab.run("apply", "--yes").code == 0
+    lab.push("app", "1", image(2))
+
+    ran = lab.run("apply", "--yes", "--refresh", "-o", "json")
+
+    assert ran.json["summary"]["refused"] == 1
+    usb.assert_holds(f"outside/{lab.name}/app:1", content)
+
+
+def test_whole_layout_is_a_source(lab, usb):
+    """All repositories below a namespace are listed; other entries are not theirs."""
+    usb.make()
+    one, two = usb.add(image(1), annotations=named(f"outside/{lab.name}/one:1")), usb.add(image(2), annotations=named(f"outside/{lab.name}/two:1"))
+    usb.add(image(3), annotations=named("elsewhere/three:1"))
+    declare(lab, f"{{layout: usb, namespaces: [outside]}} -> {{registry: '{lab.destination.host}', namespace: m, repository: '{{relative}}'}}")
+
+    ran = lab.run("apply", "--yes", "-o", "json")
+
+    assert ran.json["summary"]["copied"] == 2, ran.stderr
+    lab.assert_served("one", "1", one)
+    lab.assert_served("two", "1", two)
+
+
+def test_platforms_are_selected_from_and_into_a_layout(lab, usb):
+    """The index gets the digest that it gets at a registry."""
+    lab.push("app", "1", index(1, platforms=("amd64", "arm64", "s390x")))
+    declare(lab, f"{out(lab)}\nplatforms: [linux/amd64]")
+    assert lab.run("apply", "--yes").code == 0
+    (root,) = usb.entries
+    assert lab.run("apply", "--yes", "-o", "json").json["summary"]["kept"] == 1
+
+    declare(lab, back(lab))
+    assert lab.run("apply", "--yes").code == 0
+
+    assert lab.served_digest("app", "1") == root["digest"]
+
+
+@pytest.mark.parametrize(
+    ("mirror", "setting"),
+    [("oci-layout:other/app -> 'oci-layout:usb'", "source"), ("oci-layout:usb/app -> {layout: other, namespace: x}", "destinations[0]")],
+)
+def test_undeclared_layout_is_an_error_at_its_place(lab, mirror, setting):
+    """With what to write, and by whom."""
+    declare(lab, mirror)
+
+    ran = lab.run("validate")
+
+    assert ran.code == 3
+    assert f"mirrors[0].{setting}: registries.yaml has no layout named 'other'" in ran.stderr
+    assert "declared: usb; the operator of registries.yaml can add it: `layouts: {other: {path: FOLDER}}`" in ran.stderr
+
+
+@pytest.mark.row("LAY-01")
+@pytest.mark.parametrize("written", ["'oci-layout:./dir'", "'oci-layout:/etc/x'", "'oci-layout:~/x'", "'oci-layout:../x'", "{layout: ../x}", "{layout: /etc}"])
+def test_mirror_cannot_name_a_path(lab, written):
+    """A pull request can name no folder of the machine."""
+    declare(lab, f"r.io/app -> {written}")
+
+    ran = lab.run("validate")
+
+    assert ran.code == 3
+    assert "mirrors[0].destinations[0]" in ran.stderr
+
+
+def test_allow_list_covers_layouts(lab):
+    """Prefixes are of the layout's name and the path."""
+    declare(lab, "r.io/app -> 'oci-layout:usb/elsewhere'", more="allow: {destinations: ['oci-layout:usb/outside']}\n")
+
+    ran = lab.run("validate")
+
+    assert ran.code == 3
+    assert "oci-layout:usb/elsewhere is not allowed by registries.yaml (allowed: oci-layout:usb/outside" in ran.stderr
+
+
+def test_list_shows_repositories_and_tags_of_a_layout(lab, usb):
+    """As of a registry."""
+    usb.make().add(image(1), annotations=named("outside/one:1"))
+    declare(lab)
+
+    assert lab.run("list", "oci-layout:usb").stdout == "oci-layout:usb/outside/one\n"
+    assert lab.run("list", "oci-layout:usb/outside/one").stdout == "1\n"
+
+
+def test_login_check_finds_whether_layouts_can_be_written(lab, usb):
+    """Nothing is changed by it."""
+    lab.push("app", "latest", image(1))
+    declare(lab, out(lab), f"{lab.source.host}/{lab.name}/app -> 'oci-layout:gone'", layouts="usb: {path: usb}\n  gone: {path: not/there}")
+
+    ran = lab.run("login-check", "-o", "json")
+
+    found = {row["registry"]: row for row in ran.json["access"]}
+    assert ran.code == 1
+    assert found["oci-layout:usb"]["allowed"] is True
+    assert found["oci-layout:gone"]["allowed"] is False
+    assert not usb.folder.exists()
+
+
+def test_shown_configuration_has_layouts(lab):
+    """`validate --show` prints what registries.yaml says."""
+    declare(lab, out(lab), layouts="usb: {path: usb, repository: library/x}")
+
+    assert "layouts:\n  usb:\n    path: usb\n    repository: library/x\n" in lab.run("validate", "--show").stdout

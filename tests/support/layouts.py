@@ -14,6 +14,11 @@ REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
 
 
+def named(name: str) -> dict[str, str]:
+    """Return the annotations by which imgsync names an image."""
+    return {CONTAINERD_NAME: name, REF_NAME: name}
+
+
 @dataclass(frozen=True)
 class LayoutOnDisk:
     """One layout in a folder."""

@@ -115,6 +115,11 @@ class LayoutContents:
         """Return whether an entry without a name has this digest."""
         return digest in self._unnamed
 
+    def list_unnamed_with_subject(self) -> dict[str, tuple[IndexEntry, str]]:
+        """Return the entries without a name that have a subject, with it."""
+        subjects = self._find_subjects()
+        return {digest: (entry, subject) for subject, listed in subjects.items() for digest, entry in listed.items() if digest in self._unnamed}
+
     def learn(self, path: str, manifest: Manifest) -> None:
         """Note what *manifest*, which belongs to the repository, references."""
         repository = self._repositories.get(path)

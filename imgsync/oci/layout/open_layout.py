@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from imgsync.errors import LayoutError, UnsupportedContentError
+from imgsync.errors import ImgsyncError, LayoutError, UnsupportedContentError
 from imgsync.oci.layout.contents import LayoutContents
 from imgsync.oci.layout.directory import LayoutFolder
 from imgsync.oci.layout.files import LayoutFiles
 from imgsync.oci.layout.index_json import LayoutIndex, parse_index
 from imgsync.oci.layout.open_files import open_files
+from imgsync.oci.layout.sweep import find_unused
 from imgsync.oci.layout.writer import LayoutWriter, RunBlocking
 from imgsync.oci.spec.manifest import MANIFEST_LIMIT, Manifest, parse_manifest
 from imgsync.oci.spec.media_types import read_manifest_type
@@ -141,7 +142,9 @@ class OpenLayout:
             LayoutError: It is not a regular file.
             OSError: It cannot be read.
         """
-        raw = self.read_small(digest, MANIFEST_LIMIT)
+        # A layer of an unknown kind is not read as a manifest.
+        is_other = not media_type and self.read_small(digest, 0) != b"{"
+        raw = None if is_other else self.read_small(digest, MANIFEST_LIMIT)
         if raw is None:
             return None
         try:
@@ -158,13 +161,34 @@ class OpenLayout:
         return b"".join(files.read_blob(digest, end=limit + 1))
 
     def close(self) -> None:
-        """Close what is open."""
+        """Delete what nothing uses any more, and close what is open."""
+        if self._writer is not None:
+            try:
+                self._sweep(self._writer)
+            except (OSError, ImgsyncError) as error:
+                self._on_warning(f"{self.path}: unused blobs were not deleted: {error}")
         writer, files = self._writer, self._files
         self._writer = self._files = self._contents = None
         if writer is not None:
             writer.close()
         if files is not None:
             files.close()
+
+    def _sweep(self, writer: LayoutWriter) -> None:
+        journal, abandoned = writer.journal, writer.read_abandoned()
+        if (journal.doomed or abandoned) and writer.try_hold_alone():
+            candidates = journal.doomed.union(*abandoned.values())
+            unused, entries = find_unused(self.read(), candidates, self._read_used)
+            writer.delete_unused(unused, entries, abandoned)
+            journal.doomed.clear()
+        # What failed images brought is deleted after the next run, which may need it.
+        journal.close(keep=bool(journal.loose or journal.doomed))
+
+    def _read_used(self, digest: str, media_type: str) -> Manifest | None:
+        manifest = self.find_manifest(digest, media_type)
+        if manifest is None and read_manifest_type(media_type) and self.open().find_blob(digest) is not None:
+            raise LayoutError(f"the manifest {digest} cannot be read, so that its blobs are not known", hint="copy the image again")
+        return manifest
 
     def _load(self, files: LayoutFiles) -> LayoutContents:
         return LayoutContents(self._read_index(files), self.find_manifest, own_repository=self._own_repository, is_own_declared=self._is_own_declared)

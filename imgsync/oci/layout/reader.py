@@ -17,6 +17,7 @@ from imgsync.oci.layout.names import EntryName
 from imgsync.oci.layout.open_layout import OpenLayout
 from imgsync.oci.limits.retry import RetryPolicy, retry_call
 from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.digest import compute_digest
 from imgsync.oci.spec.manifest import MANIFEST_LIMIT, Manifest, parse_manifest
 from imgsync.oci.spec.media_types import read_manifest_type
 from imgsync.oci.spec.reference import Reference, Repository
@@ -114,9 +115,9 @@ class LayoutReader:
             is_listed = entry is not None and self.origin == "source"
             detail = f"the layout lists it, but does not have {digest}" if is_listed else "the layout does not have it"
             raise operation.make_error(UnexpectedResponseError if is_listed else NotFoundError, detail, hint=_NO_MANIFEST)
+        if len(raw) <= MANIFEST_LIMIT and (found := compute_digest(raw, like=digest)) != digest:
+            raise ContentMismatchError(f"pull manifest {reference}", expected=digest, actual=found, origin=self.origin)
         manifest = self._parse(operation, reference, raw, entry.media_type if entry is not None else described_as, digest)
-        if manifest.digest != digest:
-            raise ContentMismatchError(f"pull manifest {reference}", expected=digest, actual=manifest.digest, origin=self.origin)
         if entry is not None and entry.size_bytes != len(raw):
             raise ContentMismatchError(f"pull manifest {reference}", expected=f"{entry.size_bytes} bytes", actual=f"{len(raw)} bytes", origin=self.origin)
         contents = self._call(operation, self._read)

@@ -49,6 +49,7 @@ class LayoutStore(LayoutReader):
         artifact_type = manifest.artifact_type if name is None else ""
         entry = make_entry(manifest.content_type, digest, manifest.size_bytes, name=written, artifact_type=artifact_type)
         self._change_index(operation, IndexChange(name, entry, subject))
+        self._layout.write().journal.note_referenced([digest])
         return manifest.subject is not None
 
     def begin_upload(self, repository: Repository, blob: Descriptor, *, mount_from: str) -> LayoutUpload | None:
@@ -82,6 +83,7 @@ class LayoutStore(LayoutReader):
         name = EntryName(reference.repository.path, reference.tag)
         if contents is None or not contents.find_tag(name):
             raise operation.make_error(NotFoundError, "the layout does not have it")
+        self._call(operation, lambda: self._layout.write().journal.note_doomed(entry.digest for entry in contents.find_tag(name)))
         self._change_index(operation, IndexChange(name, None))
         return True
 
@@ -109,6 +111,7 @@ class LayoutStore(LayoutReader):
             raise error
         if self._layout.read_small(digest, MANIFEST_LIMIT) != manifest.raw:
             writer.write_blob(digest, [manifest.raw])
+        writer.journal.note_referenced(one.digest for one in (*manifest.children, *manifest.blobs))
 
     def _change_index(self, operation: Operation, change: IndexChange) -> None:
         self._check_write()

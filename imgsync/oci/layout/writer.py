@@ -20,8 +20,10 @@ from imgsync.oci.layout.group_commit import GroupCommit
 from imgsync.oci.layout.index_json import INDEX, INDEX_LIMIT_BYTES, IndexEntry, LayoutIndex, write_index
 from imgsync.oci.layout.locks import LayoutLock
 from imgsync.oci.layout.names import EntryName
+from imgsync.oci.layout.run_journal import RunJournal, delete_journals, read_abandoned
 from imgsync.oci.layout.safe_open import open_folder
 from imgsync.oci.layout.staged_file import StagedFile, delete_abandoned
+from imgsync.oci.layout.sweep import delete_blobs
 from imgsync.oci.spec.strict_json import dump_json
 from imgsync.system.chunk import Chunk
 from imgsync.system.dataclass import dataclass
@@ -47,7 +49,8 @@ class IndexChange:
     """
     One change of the index.
 
-    With a name, the tag becomes *entry*, or is removed without one. Without a name, *entry* is listed as what refers to *subject*.
+    With a name, the tag becomes *entry*, or is removed without one. Without a name, *entry* is listed as what refers to *subject*, or without one the entry
+    of the digest *subject* is removed.
     """
 
     name: EntryName | None
@@ -83,9 +86,10 @@ class LayoutWriter:
         self._own_version: object = None
         self._work = _make_folder(WORK, parent=files.folder, where=files.path)
         where = f"{files.path}/{WORK}"
-        self.writers = LayoutLock("writers", work=self._work, where=where)
+        self._writers = LayoutLock("writers", work=self._work, where=where)
         self._index_lock = LayoutLock("index", work=self._work, where=where)
-        self.writers.share()
+        self._writers.share()
+        self.journal = RunJournal(self._work)
         delete_abandoned(self._work)
         self._make_layout()
 
@@ -100,6 +104,7 @@ class LayoutWriter:
         """
         algorithm, _, name = digest.partition(":")
         folder = self._open_blobs(algorithm)
+        self.journal.note_stored(digest)
         staged: StagedFile | None = None
         size = 0
         try:
@@ -123,9 +128,30 @@ class LayoutWriter:
         """
         self._commits.add(change)
 
+    def read_abandoned(self) -> dict[str, set[str]]:
+        """Return what runs that ended stored, by their journals."""
+        return read_abandoned(self._work)
+
+    def try_hold_alone(self) -> bool:
+        """Hold the layout alone from now on; return False if others write."""
+        return self._writers.try_hold()
+
+    def delete_unused(self, digests: Iterable[str], entries: Iterable[str], journals: Iterable[str]) -> None:
+        """
+        Delete blobs, their entries without a name, and journals.
+
+        Raises:
+            OSError: They cannot be deleted.
+        """
+        removed = [IndexChange(None, None, digest) for digest in entries]
+        if removed:
+            self._commit(removed)
+        self._run_blocking(partial(delete_blobs, self._files, digests))
+        delete_journals(self._work, journals)
+
     def close(self) -> None:
         """Give the locks back."""
-        for lock in (self.writers, self._index_lock):
+        for lock in (self._writers, self._index_lock):
             lock.close()
         os.close(self._work)
 
@@ -209,6 +235,8 @@ def _apply(contents: LayoutContents, change: IndexChange) -> None:
     if change.name is None:
         if change.entry is not None:
             contents.put_unnamed(change.entry, change.subject)
+        else:
+            contents.remove_unnamed(change.subject)
     elif change.entry is None:
         contents.remove_tag(change.name)
     else:

@@ -1,0 +1,96 @@
+"""The index of a layout is parsed within bounds, and written with what others wrote."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from imgsync.errors import LayoutError
+from imgsync.oci.layout.index_json import ENTRY_LIMIT, LayoutIndex, make_entry, parse_index, write_index
+from tests.support.images import digest_of, to_json
+
+DIGEST = digest_of(b"")
+ENTRY = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": DIGEST, "size": 2}
+
+
+def document(*entries: object, **others: object) -> bytes:
+    """Return an index of *entries*."""
+    return to_json({"schemaVersion": 2, **others, "manifests": list(entries)})
+
+
+def test_written_index_is_read_again():
+    """Both names are the full name."""
+    entry = make_entry("application/vnd.oci.image.manifest.v1+json", DIGEST, 7, name="a/b:1")
+    raw = write_index(LayoutIndex((entry, make_entry("x/y", DIGEST, 1, artifact_type="a/b"))))
+
+    assert parse_index(raw, where="x").entries[0] == entry
+    assert json.loads(raw) == {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [
+            {
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "digest": DIGEST,
+                "size": 7,
+                "annotations": {"io.containerd.image.name": "a/b:1", "org.opencontainers.image.ref.name": "a/b:1"},
+            },
+            {"mediaType": "x/y", "digest": DIGEST, "size": 1, "artifactType": "a/b"},
+        ],
+    }
+
+
+def test_what_others_wrote_stays_byte_for_byte():
+    """Spaces, unknown keys, escapes and letters of all languages."""
+    other = '{ "size" : 2, "digest":"%s",\n"annotations": {"ключ": "\\u0041ж", "x": [1.50, null]}, "mediaType": "a/b" }' % DIGEST  # noqa: UP031
+    raw = f'{{"annotations": {{"a": "ü"}}, "manifests": [{other}], "schemaVersion": 2, "x": {{}} }}'.encode()
+
+    written = write_index(parse_index(raw, where="x"))
+
+    assert other.encode() in written
+    assert json.loads(written) == json.loads(raw)
+
+
+@pytest.mark.row("LAY-04")
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "it is not valid JSON"),
+        (b"[]", "it is not valid JSON"),
+        (b"{}", "has not schemaVersion 2"),
+        (document(ENTRY)[:-3], "it is not valid JSON"),
+        (document(ENTRY) + b"{}", "it has content behind its end"),
+        (b'{"schemaVersion":2,"manifests":{}}', "it is not valid JSON"),
+        (b'{"schemaVersion":2,"manifests":[],"Manifests":[]}', "a key occurs twice"),
+        (b'{"schemaVersion":2,"manifests":[{"digest":"a","digest":"b","size":1}]}', "a key occurs twice in one object"),
+        (document("x"), "an entry is not an object"),
+        (document({**ENTRY, "size": -1}), "an entry has no valid digest and size"),
+        (document({**ENTRY, "size": True}), "an entry has no valid digest and size"),
+        (document({**ENTRY, "size": 1 << 63}), "an entry has no valid digest and size"),
+        (document({**ENTRY, "digest": None}), "an entry has no valid digest and size"),
+        (b'{"schemaVersion":2,"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "it is not valid JSON"),
+        (b'{"schemaVersion":2,"manifests":[' + b"[" * 200_000 + b"]" * 200_000 + b"]}", "it is not valid JSON"),
+        (b'{"schemaVersion":2,"manifests":[{"size":' + b"9" * 5000 + b"}]}", "it is not valid JSON"),
+        (b'{"schemaVersion":2,"x":[' + b"0," * 2_600_000 + b"0]}", "more than 2,500,000 values"),
+    ],
+)
+def test_damaged_index_is_one_error(raw, message):
+    """That names the file and what to do."""
+    with pytest.raises(LayoutError) as caught:
+        parse_index(raw, where="/media/usb")
+
+    assert caught.value.message.startswith("/media/usb/index.json")
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.row("LAY-04")
+def test_number_of_entries_is_bounded():
+    """A million entries are refused after the first 200,000, before they take memory."""
+    raw = b'{"schemaVersion":2,"manifests":[' + b",".join([to_json(ENTRY)] * (ENTRY_LIMIT + 1)) + b"]}"
+
+    with pytest.raises(LayoutError) as caught:
+        parse_index(raw, where="x")
+
+    assert caught.value.message == "x/index.json: it has more than 200,000 entries"
+    assert caught.value.hint == "split the layout into several"
