@@ -166,7 +166,7 @@ class OpenLayout:
             try:
                 self._sweep(self._writer)
             except (OSError, ImgsyncError) as error:
-                self._on_warning(f"{self.path}: unused blobs were not deleted: {error}")
+                self._on_warning(f"{self.path}: the layout was not tidied up: {error}")
         writer, files = self._writer, self._files
         self._writer = self._files = self._contents = None
         if writer is not None:
@@ -175,6 +175,7 @@ class OpenLayout:
             files.close()
 
     def _sweep(self, writer: LayoutWriter) -> None:
+        writer.restore_lost()
         journal, abandoned = writer.journal, writer.read_abandoned()
         if (journal.doomed or abandoned) and writer.try_hold_alone():
             candidates = journal.doomed.union(*abandoned.values())

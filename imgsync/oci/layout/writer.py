@@ -128,6 +128,17 @@ class LayoutWriter:
         """
         self._commits.add(change)
 
+    def restore_lost(self) -> None:
+        """
+        Write again what this run wrote, if a program without locks overwrote it.
+
+        Raises:
+            LayoutError: The index on disk is damaged.
+            OSError: It cannot be written.
+        """
+        if self._written and self._files.read_version() != self._own_version:
+            self._commit([])
+
     def read_abandoned(self) -> dict[str, set[str]]:
         """Return what runs that ended stored, by their journals."""
         return read_abandoned(self._work)
