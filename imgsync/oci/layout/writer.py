@@ -130,7 +130,7 @@ class LayoutWriter:
 
     def restore_lost(self) -> None:
         """
-        Write again what this run wrote, if a program without locks overwrote it.
+        Write again what a program without locks dropped.
 
         Raises:
             LayoutError: The index on disk is damaged.
