@@ -20,7 +20,7 @@ from imgsync.cli.options import (
     paths_argument,
     run_options,
 )
-from imgsync.cli.other_side import other_side_options
+from imgsync.cli.other_side_options import other_side_options
 
 
 @click.command("create", short_help="Write the images that the other side lacks.")

@@ -24,7 +24,7 @@ from imgsync.cli.apply_run import exit_code_of, log_end
 from imgsync.cli.make_bundle import BundleMaker, list_left_out
 from imgsync.cli.make_volume import VolumeMaker
 from imgsync.cli.options import ApplyOptions, CommonOptions, LockUse
-from imgsync.cli.other_side import FirstSeen, OtherSide, leave_out_deletions, read_other_side
+from imgsync.cli.other_side import OtherSide, read_other_side
 from imgsync.cli.output import print_json, print_text
 from imgsync.cli.progress_display import PlanPrinter, open_display
 from imgsync.cli.report_files import write_report_files
@@ -80,9 +80,7 @@ def run_create(paths: Sequence[str], only: Sequence[str], options: CreateOptions
     options = replace(options, layout=replace(options.layout, parent=side.parent, inventory=side.inventory))
     # The user's state says what `apply` pushed. Here, only the other side counts.
     with open_session(config.registries, replace(common, state=None), read_only=True, grace_seconds=apply.grace_seconds) as session:
-        side.stand_in(session)
-        first_seen = FirstSeen(common, config)
-        first_seen.fill(session.state)
+        first_seen = side.stand_in(session, common, config)
         exit_code = _Creation(session, config, options, apply, side).run(saved, locks)
         first_seen.save(session.state)
     return exit_code
@@ -124,7 +122,7 @@ class _Creation:
     def _make(self, saved: Plan | None, locks: Locks | None) -> tuple[Report, Bundle | None]:
         """Apply the plan into the bundle; complete it unless work is left."""
         session, apply = self._session, self._apply
-        config = leave_out_deletions(self._config)
+        config = self._side.leave_out_deletions(self._config)
         with open_display(session, Work.APPLY, heartbeat_seconds=apply.heartbeat_seconds) as display:
             context = session.make_context(display.listener, refresh=False, cache_bytes=_CACHE_BYTES, locks=locks)
             with self._open_maker(config, context) as maker:

@@ -10,7 +10,7 @@ from imgsync.bundle.destination import BundleContents
 from imgsync.bundle.holdings import Holdings
 from imgsync.bundle.read_have import HaveFiles, read_have_files
 from imgsync.bundle.read_since import hold_bundles, read_chain
-from imgsync.cli.options import CommonOptions, Function, option
+from imgsync.cli.options import CommonOptions
 from imgsync.cli.session import Session
 from imgsync.cli.state_options import open_store
 from imgsync.config.model import Config
@@ -25,27 +25,12 @@ _NO_DELETIONS = "a bundle carries no deletions; `prune` works where it is loaded
 _SHOWN = 3
 
 
-def other_side_options(function: Function) -> Function:
-    """Add the options that say what the other side has."""
-    for add in (
-        option(
-            "--since",
-            multiple=True,
-            metavar="DIR|FILE",
-            help="A bundle that the other side has loaded: its folder or imgsync-bundle.json. Repeatable: all before it are needed too.",
-        ),
-        option("--have", multiple=True, metavar="FILE", help="What the other side has: from `imgsync inventory` or `imgsync state export`; repeatable."),
-    ):
-        function = add(function)
-    return function
-
-
 @dataclass(frozen=True, slots=True)
 class OtherSide:
     """
     What the other side has.
 
-    `parent` is the newest bundle that it has loaded, `inventory` the id of its inventory, `states` are exported ones. `notes` are for the reader.
+    `parent` is the newest bundle that it has loaded, `inventory` the id of its inventory, `states` are exported ones. `notes` say what is wrong with it.
     """
 
     contents: BundleContents
@@ -54,16 +39,29 @@ class OtherSide:
     states: tuple[Snapshot, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def stand_in(self, session: Session) -> None:
-        """Let the destinations of *session* be what the other side has."""
+    def stand_in(self, session: Session, common: CommonOptions, config: Config) -> FirstSeen:
+        """
+        Let the destinations of *session* be what the other side has.
+
+        Its state must be in memory. Of the state of *common*, only the times of `FirstSeen` count.
+        """
         session.registries.find_store = self.contents.find_store
         _fill(session.state, self)
+        for note in self.notes:
+            session.log.warning("inventory.unfit", reason=note)
+        first_seen = FirstSeen(common, config)
+        first_seen.fill(session.state)
+        return first_seen
+
+    def leave_out_deletions(self, config: Config) -> Config:
+        """Return *config* with mirrors that delete nothing."""
+        return replace(config, mirrors=tuple(replace(mirror, prune=None) for mirror in config.mirrors))
 
     def add_notes(self, plan: Plan, config: Config) -> Plan:
         """Return *plan* with notes about what a bundle does not carry."""
         pruning = {mirror.name for mirror in config.mirrors if mirror.prune is not None}
         mirrors = tuple(_add_note(notes) if notes.mirror in pruning else notes for notes in plan.mirrors)
-        return replace(plan, mirrors=mirrors, notes=(*plan.notes, *self.notes))
+        return replace(plan, mirrors=mirrors)
 
 
 def read_other_side(have: Sequence[str], since: Sequence[str], config: Config) -> OtherSide:
@@ -82,11 +80,6 @@ def read_other_side(have: Sequence[str], since: Sequence[str], config: Config) -
         return OtherSide(BundleContents(hold_bundles(chain)), parent=chain[-1].id)
     files = read_have_files(have, find_name=config.registries.find_name)
     return OtherSide(BundleContents(files.holdings), inventory=files.id, states=files.states, notes=tuple(_list_notes(have, files, config)))
-
-
-def leave_out_deletions(config: Config) -> Config:
-    """Return *config* with mirrors that delete nothing."""
-    return replace(config, mirrors=tuple(replace(mirror, prune=None) for mirror in config.mirrors))
 
 
 class FirstSeen:

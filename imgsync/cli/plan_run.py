@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgsync.cli.accepted_documents import read_accepted_documents
@@ -16,7 +17,7 @@ from imgsync.cli.results import add_step_summary, check_writable, make_plan_docu
 from imgsync.cli.session import STOPPED_EXIT, Session, open_session
 from imgsync.config.load import load_config
 from imgsync.config.model import Config
-from imgsync.errors import ImgsyncError
+from imgsync.errors import ImgsyncError, UsageError
 from imgsync.plan.build import build_plan
 from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import Plan
@@ -25,6 +26,7 @@ from imgsync.render.annotations import annotate_plan
 from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
+    from imgsync.cli.other_side import OtherSide
     from imgsync.lock.load_locks import Locks
 
 PENDING_EXIT = 2
@@ -43,6 +45,8 @@ class PlanOptions:
     detailed_exitcode: bool = False
     heartbeat: float = 60.0
     lock: LockUse = LockUse()
+    have: tuple[str, ...] = ()
+    since: tuple[str, ...] = ()
 
 
 def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, common: CommonOptions) -> tuple[Plan, int]:
@@ -57,10 +61,15 @@ def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, co
     check_writable(options.out)
     config, unread = _load(paths, only, options, common)
     locks = options.lock.read(config)
-    with open_session(config.registries, common, read_only=True) as session:
+    side = _read_other_side(options, config)
+    with open_session(config.registries, common if side is None else replace(common, state=None), read_only=True) as session:
+        if side is not None:
+            side.stand_in(session, common, config)
         for reason in unread:
             session.log.warning("declarations.unread", reason=reason)
-        plan = make_plan(session, config, options, locks=locks)
+        planned = config if side is None else side.leave_out_deletions(config)
+        plan = make_plan(session, planned, options, locks=locks)
+    plan = plan if side is None else side.add_notes(plan, config)
     return plan, print_made_plan(session, plan, config, options)
 
 
@@ -91,6 +100,18 @@ def print_made_plan(session: Session, plan: Plan, config: Config, options: PlanO
     if unsaved is not None:
         raise unsaved
     return exit_code_of_plan(plan, detailed=options.detailed_exitcode)
+
+
+def _read_other_side(options: PlanOptions, config: Config) -> OtherSide | None:
+    """Return what stands for the destinations, None for themselves."""
+    if not options.have and not options.since:
+        return None
+    if options.refresh:
+        raise UsageError("--refresh asks the destinations, in whose place are --have and --since", hint="remove --refresh")
+    # Imported now: few plans are for a bundle.
+    from imgsync.cli.other_side import read_other_side
+
+    return read_other_side(options.have, options.since, config)
 
 
 def exit_code_of_plan(plan: Plan, *, detailed: bool = False) -> int:

@@ -394,3 +394,73 @@ def test_blob_is_read_once_for_many_images(lab):
     assert len(bundle.images) == 6
     assert max(lab.source.requests("GET .*/blobs/").count(one) for one in lab.source.requests("GET .*/blobs/")) == 1
     assert len(lab.source.requests("GET .*/blobs/")) == 1 + 2 * 3
+
+
+def test_plan_by_inventory_asks_no_destination(lab):
+    """`plan --have` shows what a bundle would carry, and contacts no destination."""
+    base, other = shared_base_images(2)
+    lab.push("app", "1", base)
+    lab.push("app", "2", other)
+    lab.declare("app", "prune: true")
+    assert lab.run("apply", "--only", "a/*/app:1").code == 0
+    take_inventory(lab)
+
+    result = lab.run("plan", "--have", "inside.json", "-o", "json", "--all", "--out", "plan.json", env={"IMGSYNC_STATE": "elsewhere"})
+
+    assert result.code == 0
+    assert {change["source"].rpartition(":")[2]: change["action"] for change in result.json["changes"]} == {"1": "keep", "2": "create"}
+    shared = sum(map(len, (base.all_blobs[digest] for digest in base.all_blobs.keys() & other.all_blobs.keys())))
+    assert result.json["summary"]["transfer_bytes"] == other.size_bytes - shared
+    assert "carries no deletions" in json.dumps(result.json)
+    assert lab.destination.requests() == []
+    assert [found.source.tag for found in create(lab, "--plan", "plan.json", "--have", "inside.json").images] == ["2"]
+
+
+def test_plan_since_bundle_asks_no_destination(lab):
+    """`plan --since` shows what is new since a bundle."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    create(lab)
+    lab.push("app", "2", image(2))
+
+    result = lab.run("plan", "--since", "out", "-o", "json")
+
+    assert {change["source"].rpartition(":")[2]: change["action"] for change in result.json["changes"]} == {"1": "keep", "2": "create"}
+    assert lab.destination.requests() == []
+    assert lab.run("plan", "--since", "out", "--refresh").code == 3
+
+
+def test_inventory_of_other_registry_is_noticed(lab):
+    """An inventory of a registry to which nothing goes has no effect, and the plan says so."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    lab.workplace.allow_plain_http(lab.destination, lab.source)
+    assert lab.run("inventory", f"{lab.source.host}/{lab.name}", "--out", "inside.json").code == 0
+    lab.declare("app")
+
+    result = lab.run("plan", "--have", "inside.json")
+
+    (warning,) = result.events("inventory.unfit")
+    assert "where no mirror writes" in warning["reason"]
+
+
+def test_minimum_age_holds_until_seen_long_enough(lab):
+    """The times of `min_age` are kept between creations, and only those."""
+    lab.push("app", "1", image(1))
+    lab.declare("app", "tags: {min_age: 1s}")
+
+    assert create(lab) is None
+    exported = lab.run("state", "export")
+    assert [json.loads(line)["kind"] for line in exported.stdout.splitlines()[1:]] == ["seen"]
+    found = wait_for_bundle(lab)
+
+    assert [one.source.tag for one in found.images] == ["1"]
+
+
+def wait_for_bundle(lab):
+    """Create until the minimum age is over; return the bundle."""
+    for _ in range(20):
+        found = create(lab)
+        if found is not None:
+            return found
+    raise AssertionError("the image is held forever")
