@@ -8,7 +8,10 @@ import subprocess
 
 import pytest
 
+from imgsync.oci.layout.index_json import parse_index
+from imgsync.oci.layout.open_files import open_files
 from tests.support.archives import BLOCK, as_image, crane, docker_24, docker_25, header, index_member, layout_members, pack, saved, tar
+from tests.support.bundles import make_cargo, write_bundle
 from tests.support.images import DOCKER, OCI, Image, artifact, digest_of, image, index, push
 from tests.support.node import running_containerd
 
@@ -183,3 +186,30 @@ def test_referrers_in_an_archive_are_copied(copy, lab):
     assert done.code == 0, done.stderr
     lab.assert_served("app", "1", content)
     assert lab.served_manifest("app", bill.digest) == bill.raw
+
+
+def test_bundle_of_one_volume_is_copied(copy, lab):
+    """Each image under the name of its destination."""
+    cargo = make_cargo(3)
+    bundle = write_bundle(lab.folder / "bundle", cargo)
+
+    done = copy((lab.folder / "bundle" / bundle.volumes[0].file).read_bytes(), ":registry.inside/mirror/app-1:1.0")
+
+    assert done.code == 0, done.stderr
+    assert lab.served_digest("app", "1") == cargo.contents[1].image.digest
+
+
+def test_volume_of_a_bundle_is_read_alone(tmp_path):
+    """Whole blobs are found in their volume, and parts of blobs are no blobs."""
+    cargo = make_cargo(4, layer_bytes=700_000, shared_bytes=2_500_000)
+    bundle = write_bundle(tmp_path, cargo, volume_bytes=1 << 20)
+    found = {}
+    for volume in bundle.volumes:
+        files = open_files(str(tmp_path / volume.file))
+        found |= {digest: b"".join(files.read_blob(digest)) for digest in cargo.data if files.find_blob(digest) is not None}
+        assert parse_index(files.read_index(), where="a volume")
+        files.close()
+
+    assert len(bundle.volumes) > 3
+    assert found == {blob.digest: cargo.data[blob.digest] for blob in bundle.blobs if not blob.parts}
+    assert len(found) < len(cargo.data)
