@@ -160,11 +160,14 @@ def _follow_tutorial(shell: Shell) -> None:
 
 
 def _cross_air_gap(shell: Shell) -> None:
-    """Have images outside and in the DMZ."""
+    """Have images outside and in the DMZ, a folder for each side, and a disk."""
     _fill_registries(shell.stage)
     shell.stage.store("quay.io/prometheus/prometheus", "v3.5.0")
     shell.stage.store("registry.dmz.example.com/outside/registry.k8s.io/pause", "3.10")
     shell.stage.registries |= {"registry.inside.example.com"}
+    for folder in ("outside", "inside", "dmz", "internal", "media/usb", "media/usb2/first"):
+        (shell.stage.folder / folder).mkdir(parents=True)
+    shell.variables.update({"INSIDE_USER": "mirror", "INSIDE_PASSWORD": "secret"})
 
 
 def _require_signatures(shell: Shell) -> None:

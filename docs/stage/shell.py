@@ -1,4 +1,4 @@
-"""Run the lines of a console block, without a shell: imgsync and git run, other programs do not."""
+"""Run the lines of a console block, without a shell: imgsync, git and openssl run, other programs do not."""
 
 from __future__ import annotations
 
@@ -71,17 +71,30 @@ class Shell:
                 return None  # each has registries or a broker of its own, and tests
             case ["imgsync", *arguments]:
                 self.ran.append(arguments[0])
+                arguments = [self._mount(argument) for argument in arguments]
                 # Our registries answer under the names in the page. The files of the page stay as they are.
                 if arguments[0] in _OFFLINE:
-                    return self.program(arguments, self.folder, {**self.stage.environment, **self.variables}, text)
+                    return self._unmount(self.program(arguments, self.folder, {**self.stage.environment, **self.variables}, text))
                 arguments, file = _take_registries(arguments)
                 connected = {"IMGSYNC_REGISTRIES": self.stage.connect(self.folder / file)}
-                return self.program(arguments, self.folder, {**self.stage.environment, **self.variables, **connected}, text)
+                return self._unmount(self.program(arguments, self.folder, {**self.stage.environment, **self.variables, **connected}, text))
             case ["git", "clone", *_]:
                 return None
             case ["git", *_]:
                 subprocess.run(words, cwd=self.folder, env=self._git_environment(), capture_output=True, check=True)  # noqa: S603 - a line of our documentation
+            case ["openssl", *arguments]:
+                words = ["openssl", *map(self._mount, arguments)]
+                subprocess.run(words, cwd=self.folder, env=self.stage.environment, capture_output=True, check=True)  # noqa: S603 - a line of our documentation
         return None
+
+    def _mount(self, argument: str) -> str:
+        """Return *argument* with a disk below /media as a folder of the stage."""
+        return f"{self.stage.folder}{argument}" if argument.startswith("/media/") else argument
+
+    def _unmount(self, output: Output) -> Output:
+        """Return *output* with the folders of the stage as disks."""
+        own = f"{self.stage.folder}/media/"
+        return Output(output.code, output.stdout.replace(own, "/media/"), output.stderr.replace(own, "/media/"))
 
     def _git_environment(self) -> dict[str, str]:
         name = {f"GIT_{who}_{what}": "reader@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
