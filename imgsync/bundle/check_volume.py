@@ -29,16 +29,18 @@ class Problem:
     offset: int = 0
 
 
-def check_volume(file: int, layout: VolumeLayout, on_part: Callable[[Member, int, bytes], None] | None = None) -> Iterator[int | Problem]:
+def check_volume(
+    file: int, layout: VolumeLayout, on_part: Callable[[Member, int, bytes], None] | None = None, *, blobs: bool = True
+) -> Iterator[int | Problem]:
     """
     Check the volume *layout* in the open *file*.
 
     Yields the number of bytes read, and problems as they are found. Blobs that do not match cost their images; damage elsewhere does not.
-    *on_part* takes the bytes of parts, with their place in the part.
+    *on_part* takes the bytes of parts, with their place in the part. Without *blobs*, only what lies around them is checked.
     """
     for member in layout.members:
         try:
-            yield from _check_member(file, member, on_part if member.part_digest else None)
+            yield from _check_member(file, member, on_part if member.part_digest else None, blobs=blobs)
         except OSError as error:
             yield Problem(f"{member.name} cannot be read: {error.strerror}", member.digest, member.offset)
     end = layout.size_bytes - len(END)
@@ -49,14 +51,14 @@ def check_volume(file: int, layout: VolumeLayout, on_part: Callable[[Member, int
         yield Problem(f"the end cannot be read: {error.strerror}", offset=end)
 
 
-def _check_member(file: int, member: Member, on_part: Callable[[Member, int, bytes], None] | None) -> Iterator[int | Problem]:
+def _check_member(file: int, member: Member, on_part: Callable[[Member, int, bytes], None] | None, *, blobs: bool) -> Iterator[int | Problem]:
     header = member.header
     if read_exactly(file, member.offset, len(header)) != header:
         yield Problem(f"the header of {member.name} is damaged", offset=member.offset)
     if member.content is not None:
         if read_exactly(file, member.data_offset, member.size_bytes) != member.content:
             yield Problem(f"{member.name} is damaged", offset=member.offset)
-    else:
+    elif blobs:
         yield from _check_blob(file, member, on_part)
     padding = member.padding
     if read_exactly(file, member.data_offset + member.size_bytes, len(padding)) != padding:

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from imgsync.bundle.check_volume import Problem, check_volume
 from imgsync.bundle.document import encode_bundle, with_id
-from imgsync.bundle.journal import Journal, Stored
+from imgsync.bundle.journal import Stored
 from imgsync.bundle.model import DOCUMENT_NAME, Bundle, BundleBlob
 from imgsync.bundle.piece_files import write_all
+from imgsync.bundle.read_back import drop_cache
 from imgsync.bundle.tar_format import END
 from imgsync.bundle.volume_layout import VolumeLayout
 from imgsync.bundle.work_folder import WorkFolder
@@ -38,18 +39,18 @@ def _fill(blob: BundleBlob, finished: Mapping[str, Stored], known: BundleBlob | 
     return replace(blob, parts=tuple(parts))
 
 
-def complete_volumes(work: WorkFolder, journal: Journal, bundle: Bundle, layouts: Sequence[VolumeLayout]) -> Iterator[int]:
+def complete_volumes(work: WorkFolder, bundle: Bundle, layouts: Sequence[VolumeLayout]) -> Iterator[int]:
     """
     Write the rest of each volume, sync it, and read it back.
 
     Yields after each step.
 
     Raises:
-        OutputError: A volume is read back with other bytes; the blobs concerned are written again by the next run.
+        OutputError: A volume is read back with other bytes.
         OSError: It cannot be written.
     """
     for layout in layouts:
-        file = work.open_file(bundle.volumes[layout.number - 1].file)
+        file = work.files.open(bundle.volumes[layout.number - 1].file)
         for member in layout.members:
             write_all(file, member.header + (member.content or b""), member.offset)
             write_all(file, member.padding, member.data_offset + member.size_bytes)
@@ -57,10 +58,9 @@ def complete_volumes(work: WorkFolder, journal: Journal, bundle: Bundle, layouts
         os.ftruncate(file, layout.size_bytes)
         os.fsync(file)
         yield 1
-    journal.mark_synced(set(journal.unsure))
     for layout in layouts:
-        file = work.open_file(bundle.volumes[layout.number - 1].file)
-        yield from _read_back(file, layout, journal, bundle.volumes[layout.number - 1].file)
+        file = work.files.open(bundle.volumes[layout.number - 1].file)
+        yield from _read_back(file, layout, bundle.volumes[layout.number - 1].file)
 
 
 def publish(work: WorkFolder, bundle: Bundle, layouts: Sequence[VolumeLayout], *, with_document: bool) -> None:
@@ -77,21 +77,14 @@ def publish(work: WorkFolder, bundle: Bundle, layouts: Sequence[VolumeLayout], *
     work.delete()
 
 
-def _read_back(file: int, layout: VolumeLayout, journal: Journal, name: str) -> Iterator[int]:
-    problems = []
-    _drop_cache(file)
-    for found in check_volume(file, layout):
+def _read_back(file: int, layout: VolumeLayout, name: str) -> Iterator[int]:
+    drop_cache(file)
+    for found in check_volume(file, layout, blobs=False):
         if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            yield found
-    _drop_cache(file)
-    for digest in {problem.digest for problem in problems if problem.digest}:
-        journal.remove(digest)
-    if problems:
-        raise OutputError(f"{name} was read back with other bytes: {problems[0].message}", hint="the medium may be failing; run it again, or use another one")
+            raise make_damage_error(name, found.message)
+        yield found
 
 
-def _drop_cache(file: int) -> None:
-    """Have the file read from the medium, not from memory."""
-    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+def make_damage_error(name: str, what: str) -> OutputError:
+    """Return the error of a file that is read back wrong."""
+    return OutputError(f"{name} was read back with other bytes: {what}", hint="the medium may be failing; run it again, or use another one")

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from imgsync.bundle.journal import Piece, Stored
 from imgsync.bundle.model import name_volume
-from imgsync.bundle.work_folder import WorkFolder, name_spill
+from imgsync.bundle.open_files import OpenFiles
+from imgsync.bundle.work_folder import name_spill
 from imgsync.system.chunk import Chunk
 
 READ_BYTES = 1 << 20
@@ -17,9 +18,9 @@ READ_BYTES = 1 << 20
 class PieceFiles:
     """The files under way, written and read by pieces of blobs."""
 
-    def __init__(self, work: WorkFolder, name: str) -> None:
-        """Use the volumes of the bundle *name* in *work*."""
-        self._work = work
+    def __init__(self, files: OpenFiles, name: str) -> None:
+        """Use the volumes of the bundle *name* among *files*."""
+        self._open = files
         self._name = name
         self._unsynced: set[str] = set()
 
@@ -32,6 +33,10 @@ class PieceFiles:
         names, self._unsynced = self._unsynced, set()
         return names
 
+    def mark_unsynced(self, names: set[str]) -> None:
+        """Have *names* synced again, since it failed."""
+        self._unsynced |= names
+
     def write(self, digest: str, pieces: Sequence[Piece], position: int, chunk: Chunk) -> None:
         """Write *chunk* of a blob; bytes of no piece are dropped."""
         view = memoryview(chunk)
@@ -40,14 +45,14 @@ class PieceFiles:
             if begin < end:
                 name = self.name_file(digest, piece)
                 self._unsynced.add(name)
-                write_all(self._work.open_file(name), view[begin - position : end - position], piece.offset + begin - piece.start)
+                write_all(self._open.open(name), view[begin - position : end - position], piece.offset + begin - piece.start)
 
     def read(self, digest: str, pieces: Sequence[Piece]) -> Iterator[bytes]:
         """Yield the bytes of *pieces*; fewer if a file ends before."""
         for piece in pieces:
             offset, left = piece.offset, piece.size_bytes
             # Opened for each chunk: another file may be opened meanwhile.
-            while left and (chunk := os.pread(self._work.open_file(self.name_file(digest, piece)), min(READ_BYTES, left), offset)):
+            while left and (chunk := os.pread(self._open.open(self.name_file(digest, piece)), min(READ_BYTES, left), offset)):
                 yield chunk
                 offset, left = offset + len(chunk), left - len(chunk)
 

@@ -33,8 +33,6 @@ def resume(work: WorkFolder, journal: Journal, files: PieceFiles, wanted: Mappin
         raise UsageError(f"{work.target / known} exists already, and no bundle that it belongs to", hint="name an empty folder")
     yield from _verify_unsure(journal, files)
     yield from Relocation(journal, files, wanted).run()
-    work.sync_files(files.take_unsynced())
-    journal.mark_synced(set(journal.unsure))
     for name in work.list_names():
         if (name.endswith(".tar") and name not in volumes) or name.startswith("blob-"):
             work.remove(name)
@@ -62,7 +60,7 @@ def _check_file_sizes(work: WorkFolder, volumes: Mapping[str, int]) -> None:
     """Refuse volumes that are too large for the file system."""
     for name, size in volumes.items():
         if size >= FAT_LIMIT_BYTES:
-            file = work.open_file(name)
+            file = work.files.open(name)
             before = os.fstat(file).st_size
             try:
                 os.ftruncate(file, max(before, size))

@@ -10,15 +10,14 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from imgsync.bundle.open_files import OpenFiles
 from imgsync.errors import LockedError, OutputError
 from imgsync.oci.spec.digest import require_digest
 
 _LOCK = "lock"
-# A bundle may have thousands of volumes.
-_OPEN_FILES = 64
 JOURNAL = "journal"
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 # FUSE and some network file systems do not sync folders.
@@ -39,12 +38,12 @@ class WorkFolder:
         self.path = target / name
         self.target = target
         self._lock_file = -1
-        self._files: dict[str, int] = {}
         try:
             target.mkdir(parents=True, exist_ok=True)
             self._lock()
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+        self.files = OpenFiles(self.number)
 
     def _lock(self) -> None:
         while True:
@@ -71,34 +70,13 @@ class WorkFolder:
         except FileNotFoundError:
             return False
 
-    def open_file(self, name: str) -> int:
-        """Return the descriptor of the file *name*, valid until the next call."""
-        found = self._files.pop(name, None)
-        if found is None:
-            if len(self._files) >= _OPEN_FILES:
-                os.close(self._files.pop(next(iter(self._files))))
-            found = os.open(name, _FLAGS | os.O_CREAT, 0o666, dir_fd=self.number)
-        # The last one was used last.
-        self._files[name] = found
-        return found
-
-    def sync_files(self, names: Iterable[str]) -> None:
-        """Write the data of files to the disk, beside other calls."""
-        for name in names:
-            number = os.open(name, _FLAGS, dir_fd=self.number)
-            try:
-                os.fsync(number)
-            finally:
-                os.close(number)
-
     def list_names(self) -> Sequence[str]:
         """Return the names of its files."""
         return sorted(os.listdir(self.number))  # noqa: PTH208 - by its descriptor
 
     def remove(self, name: str) -> None:
         """Delete the file *name*, if it is there."""
-        if name in self._files:
-            os.close(self._files.pop(name))
+        self.files.close(name)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.number)
 
@@ -142,8 +120,7 @@ class WorkFolder:
 
     def close(self) -> None:
         """Close all files, and let other processes write."""
-        while self._files:
-            os.close(self._files.popitem()[1])
+        self.files.close()
         for number in (self.number, self._lock_file):
             if number >= 0:
                 os.close(number)

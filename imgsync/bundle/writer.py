@@ -13,12 +13,13 @@ from pathlib import Path
 from types import TracebackType
 
 from imgsync.bundle.blob_sink import BlobSink
-from imgsync.bundle.complete_volumes import complete_volumes, publish, with_part_digests
+from imgsync.bundle.complete_volumes import complete_volumes, make_damage_error, publish, with_part_digests
 from imgsync.bundle.existing_bundle import read_existing
 from imgsync.bundle.journal import Journal, Piece, Stored
 from imgsync.bundle.model import DOCUMENT_NAME, Bundle
 from imgsync.bundle.piece_files import PieceFiles
 from imgsync.bundle.placement import Placement
+from imgsync.bundle.read_back import ReadBack
 from imgsync.bundle.resume import resume
 from imgsync.bundle.steps import drive
 from imgsync.bundle.volume_layout import lay_out_volumes
@@ -57,11 +58,13 @@ class BundleWriter:
         self._under_way: set[str] = set()
         self._unsynced_bytes = 0
         self._is_syncing = False
+        self._damaged: set[str] = set()
         self._is_closed = False
         self._thread, self._sync_thread = NativeThread(), NativeThread()
         self._work = WorkFolder(folder, f".{placement.name}.partial" if only_volume is None else f".{placement.name}.{only_volume:03}.partial")
         self._journal = _open_journal(self._work)
-        self._files = PieceFiles(self._work, placement.name)
+        self._files = PieceFiles(self._work.files, placement.name)
+        self._read_back = ReadBack(self._work.number, placement.name)
         try:
             self._open()
         except OSError as error:
@@ -142,13 +145,16 @@ class BundleWriter:
             ValueError: A blob is missing.
             OutputError: A volume cannot be written, or is read back with other bytes.
         """
-        left = next(iter(self.missing()), None)
-        if left is not None:
-            raise ValueError(f"{left} is missing")
-        if self.is_complete:
+        if self._existing is not None and self.is_complete:
             self._work.delete()
-            return self._existing  # type: ignore[return-value]
+            return self._existing
         try:
+            self._sync()
+            left = next(self.missing(), None)
+            if left is not None and left in self._damaged:
+                raise make_damage_error(str(self._work.path), left)
+            if left is not None:
+                raise ValueError(f"{left} is missing")
             return self._complete()
         except OSError as error:
             raise OutputError(f"the bundle in {self._work.target} cannot be written: {error.strerror}", hint="run it again to continue") from error
@@ -175,7 +181,7 @@ class BundleWriter:
                 f"the parts of blobs differ from those in {self._work.target / DOCUMENT_NAME}", hint="make the whole bundle again in an empty folder"
             )
         layouts = [layout for layout in lay_out_volumes(bundle) if self._only in {None, layout.number}]
-        drive(self._thread, complete_volumes(self._work, self._journal, bundle, layouts))
+        drive(self._thread, complete_volumes(self._work, bundle, layouts))
         self._thread.run(partial(publish, self._work, bundle, layouts, with_document=self._only is None))
         self._release()
         return bundle
@@ -191,18 +197,31 @@ class BundleWriter:
             self._sync()
 
     def _sync(self) -> None:
-        """Sync what was written, and note it; other blobs are written meanwhile."""
+        """Sync what was written, and read it back."""
         self._is_syncing = True
         try:
             self._unsynced_bytes = 0
-            digests, names = self._thread.run(lambda: (set(self._journal.unsure), self._files.take_unsynced()))
-            self._sync_thread.run(partial(self._work.sync_files, names))
-            self._thread.run(partial(self._journal.mark_synced, digests))
+            blobs, names = self._thread.run(lambda: ({digest: self._journal.finished[digest] for digest in self._journal.unsure}, self._files.take_unsynced()))
+            damaged: set[str] = set()
+            try:
+                drive(self._sync_thread, self._read_back.run(names, blobs), damaged.add)
+            except OSError:
+                self._files.mark_unsynced(names)
+                raise
+            self._damaged |= damaged - {""}
+            self._thread.run(partial(self._settle, set(blobs), damaged - {""}))
         finally:
             self._is_syncing = False
 
+    def _settle(self, digests: set[str], damaged: set[str]) -> None:
+        """Note which blobs were read back; runs in the thread."""
+        for digest in damaged:
+            self._journal.remove(digest)
+        self._journal.mark_synced(digests)
+
     def _release(self) -> None:
         self._is_closed = True
+        self._read_back.close()
         self._journal.close()
         self._work.close()
         self._thread.close()
