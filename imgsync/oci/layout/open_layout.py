@@ -180,6 +180,8 @@ class OpenLayout:
         if (journal.doomed or abandoned) and writer.try_hold_alone():
             candidates = journal.doomed.union(*abandoned.values())
             unused, entries = find_unused(self.read(), candidates, self._read_used)
+            # If this run is killed now, the next one may find the blobs without the manifests that name them.
+            journal.note_doomed(unused)
             writer.delete_unused(unused, entries, abandoned)
             journal.doomed.clear()
         # What failed images brought is deleted after the next run, which may need it.
