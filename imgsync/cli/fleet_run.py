@@ -13,6 +13,7 @@ from imgsync.cli.options import ApplyOptions, is_on_command_line
 from imgsync.cli.output import get_redaction
 from imgsync.cli.report_files import Sent
 from imgsync.cli.session import Session
+from imgsync.config.layout_names import refuse_layouts
 from imgsync.config.model import BROKER_PART, Config
 from imgsync.documents.answer import decode_answer
 from imgsync.documents.batch import encode_batch
@@ -48,6 +49,7 @@ def run_fleet(session: Session, config: Config, options: ApplyOptions, *, saved:
         UsageError: The broker is not named as it must be, or another coordinator uses the queue.
     """
     config.registries.raise_if_unset(BROKER_PART)
+    refuse_layouts(config, "--broker")
     login = find_broker(fleet.broker, config.registries.broker, is_argument=is_on_command_line("broker"))
     run = FleetRun(BrokerLink(login, QueueNames(fleet.queue)), FleetOptions(fleet.window, fail_fast=options.fail_fast))
     return run_apply(session, config, options, saved=saved, fleet=run, locks=locks)

@@ -19,6 +19,7 @@ from imgsync.cli.options import ApplyOptions, CommonOptions
 from imgsync.cli.output import get_redaction
 from imgsync.cli.results import check_writable, write_file
 from imgsync.cli.session import CANCELLED_EXIT, STOPPED_EXIT, Session, open_session
+from imgsync.config.layout_names import refuse_layouts
 from imgsync.config.model import Config
 from imgsync.documents.json_stream import to_json
 from imgsync.documents.outcome import encode_shard_outcome
@@ -60,6 +61,7 @@ def run_shard(saved: Plan, config: Config, apply: ApplyOptions, common: CommonOp
         raise UsageError("the plan does not say what its images consist of, so it cannot be divided", hint="make it again: imgsync plan --out FILE")
     # Of all changes: the homes of shared blobs are in repositories of other shards.
     check_declared(saved.changes, config)
+    refuse_layouts(config, "--shard")
     SafetyLimits(apply.max_changes, apply.max_bytes).raise_if_unsafe(saved)
     partition = Partition(saved, which.count)
     with open_session(config.registries, common, read_only=True, pushes=True, grace_seconds=apply.grace_seconds) as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imgsync.config.model import RegistriesConfig
+from imgsync.config.model import Config, RegistriesConfig
 from imgsync.errors import UsageError
 from imgsync.oci.spec.reference import LAYOUT_PREFIX, is_layout
 from imgsync.text.near import find_near
@@ -26,3 +26,17 @@ def require_layout(registry: str, registries: RegistriesConfig) -> None:
     name = registry.removeprefix(LAYOUT_PREFIX)
     if is_layout(registry) and name not in registries.layouts:
         raise UsageError(f"registries.yaml has no layout named {name!r}", hint=f"{suggest_layout(name, registries)}; or write oci-layout:PATH")
+
+
+def refuse_layouts(config: Config, option: str) -> None:
+    """
+    Refuse layouts, because *option* divides the work among machines.
+
+    Raises:
+        UsageError: One does.
+    """
+    for mirror in config.mirrors:
+        for registry in (mirror.source.registry, *(destination.registry for destination in mirror.destinations)):
+            if is_layout(registry) and not mirror.suspend:
+                message = f"the mirror {mirror.name} uses {registry}, a folder of one machine, and {option} divides the work among machines"
+                raise UsageError(message, hint=f"apply this mirror without {option}, and the others with --only")

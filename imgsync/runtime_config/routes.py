@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 
 from imgsync.config.model import Config, Destination, Mirror
 from imgsync.errors import InvalidReferenceError
 from imgsync.filters.repositories import RepositoryFilter
+from imgsync.oci.spec.reference import is_layout
 from imgsync.runtime_config.model import Findings
 from imgsync.runtime_config.places import Place, Scope, find_place
 from imgsync.system.dataclass import dataclass
@@ -42,9 +43,28 @@ def trace_routes(config: Config, findings: Findings) -> tuple[Route, ...]:
         if mirror.suspend:
             findings.add_warning(mirror, "left out: it is suspended, so its images are not kept up to date", "remove `suspend`")
             continue
+        pullable = _leave_out_layouts(mirror, findings)
+        if pullable is None:
+            continue
+        mirror = pullable  # noqa: PLW2901 - the one that nodes can use
         paths = mirror.source.compile_filter()
         routes += [Route(mirror, scope, tuple(_find_places(mirror, scope, findings)), paths) for scope in _list_scopes(mirror, paths)]
     return tuple(routes)
+
+
+def _leave_out_layouts(mirror: Mirror, findings: Findings) -> Mirror | None:
+    """Return *mirror* without OCI layouts, None if nothing is left."""
+    if is_layout(mirror.source.registry):
+        findings.add_warning(mirror, "left out: its source is an OCI layout, which no name of an image leads to")
+        return None
+    kept = tuple(destination for destination in mirror.destinations if not is_layout(destination.registry))
+    if not kept:
+        findings.add_warning(mirror, "left out: it copies into an OCI layout, and nodes pull from registries only")
+        return None
+    if len(kept) < len(mirror.destinations):
+        findings.add_warning(mirror, "its OCI layout is left out: nodes pull from registries only")
+        return replace(mirror, destinations=kept)
+    return mirror
 
 
 def group_by_registry(routes: Iterable[Route]) -> dict[str, list[Route]]:

@@ -289,3 +289,75 @@ def test_shown_configuration_has_layouts(lab):
     declare(lab, out(lab), layouts="usb: {path: usb, repository: library/x}")
 
     assert "layouts:\n  usb:\n    path: usb\n    repository: library/x\n" in lab.run("validate", "--show").stdout
+
+
+@pytest.mark.parametrize("runtime", ["containerd", "kyverno"])
+def test_runtime_config_leaves_layouts_out(lab, runtime):
+    """With a clear word: nodes pull from registries."""
+    declare(lab, "registry.k8s.io/pause -> 'oci-layout:usb', mirror.example.com", "oci-layout:usb/app -> mirror.example.com", "quay.io/x/y -> 'oci-layout:usb'")
+
+    ran = lab.run("runtime-config", runtime, "--out", "nodes")
+
+    assert ran.code == 0, ran.stderr
+    assert "m0: its OCI layout is left out: nodes pull from registries only" in ran.stderr
+    assert "m1: left out: its source is an OCI layout" in ran.stderr
+    assert "m2: left out: it copies into an OCI layout" in ran.stderr
+    written = "".join(file.read_text() for file in (lab.folder / "nodes").rglob("*") if file.is_file())
+    assert "mirror.example.com" in written
+    assert "oci-layout" not in written
+
+
+def test_layout_is_of_one_machine(lab):
+    """Shards and fleets divide the work among several."""
+    lab.push("app", "1", image(1))
+    declare(lab, out(lab))
+    assert lab.run("plan", "--out", "plan.json").code == 0
+
+    ran = lab.run("apply", "--plan", "plan.json", "--shard", "1/2", "--outcome", "o.json")
+
+    assert ran.code == 3
+    assert "the mirror m0 uses oci-layout:usb, a folder of one machine, and --shard divides the work among machines" in ran.stderr
+
+
+def test_lock_pins_images_of_a_layout(lab, usb):
+    """As of a registry."""
+    content = usb.make().add(image(1), annotations=named(f"outside/{lab.name}/app:1"))
+    declare(lab, back(lab))
+
+    assert lab.run("lock").code == 0
+    assert content.digest in (lab.folder / "mirrors.lock/m0.yaml").read_text()
+    assert lab.run("apply", "--yes", "--frozen").code == 0
+
+    lab.assert_served("app", "1", content)
+
+
+def test_state_is_not_kept_in_a_layout(lab):
+    """It would be an image among those that are carried."""
+    declare(lab, out(lab))
+
+    ran = lab.run("plan", "--state", "oci://oci-layout:usb/state:1")
+
+    assert ran.code == 3
+    assert "is in an OCI layout, and a state is kept in a registry or a directory" in ran.stderr
+
+
+def test_formatted_declaration_has_layouts_after_registries(lab):
+    """`fmt` keeps what it is given."""
+    declare(lab, "{namespaces: [outside], layout: usb} -> {namespace: x, layout: usb}")
+
+    assert lab.run("fmt").code == 0
+
+    text = (lab.folder / "mirrors.d/a.yaml").read_text()
+    assert text.index("layout: usb") < text.index("namespaces")
+    assert lab.run("validate").code == 0
+
+
+def test_require_holds_for_images_of_a_layout(lab, usb, tmp_path):
+    """A prefix of a layout is one of a registry."""
+    usb.make().add(image(1), annotations=named(f"outside/{lab.name}/app:1"))
+    declare(lab, back(lab), more="require: {'oci-layout:usb/outside': {artifacts: [application/vnd.example.sbom.v1+json]}}\n")
+
+    ran = lab.run("apply", "--yes", "-o", "json")
+
+    assert ran.json["summary"]["refused"] == 1
+    assert lab.served_tags("app") == []

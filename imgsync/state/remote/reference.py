@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from imgsync.errors import UsageError
-from imgsync.oci.spec.reference import Reference, parse_reference, parse_registry
+from imgsync.oci.spec.reference import Reference, is_layout, parse_reference, parse_registry
 
 _SCHEME = "oci://"
 _CLAIM = ".claim"
@@ -38,6 +38,8 @@ def parse_remote(text: str) -> Reference:
     written = text.removeprefix(_SCHEME)
     registry, slash, _ = written.partition("/")
     reference = parse_reference(written)
+    if is_layout(reference.repository.registry):
+        raise UsageError(f"{text!r} is in an OCI layout, and a state is kept in a registry or a directory", hint="name a directory, also on the same medium")
     if not slash or not reference.tag or reference.digest or reference.repository.registry != parse_registry(registry):
         raise UsageError(f"{text!r} is not the address of a state", hint="write oci://HOST/REPOSITORY:TAG, with registry and tag")
     return reference
