@@ -76,7 +76,7 @@ def parse_layout_source(text: str, registries: RegistriesConfig) -> tuple[Refere
         found = [one for one in images if one.tag == name] or [LayoutImage(one.path, "", "") for one in images if one.path == name]
     else:
         found = [one for one in images if not one.is_referrer]
-    if len({(one.path, one.tag) for one in found}) != 1 and not (digest and found):
+    if len({(one.path, one.tag or one.digest) for one in found}) != 1 and not (digest and found):
         raise _make_choice_error(settings.path, name or digest, found or images)
     one = found[0]
     return Reference(Repository(registry, one.path), tag="" if digest else one.tag, digest=digest or ("" if one.tag else one.digest)), registries

@@ -110,6 +110,31 @@ def test_one_of_several_images_is_copied_by_its_name(copy, lab):
     lab.assert_served("app", "1", as_image(other))
 
 
+def test_only_image_needs_no_name(copy, lab):
+    """Also where its name has a port, or it has none."""
+    for names in (["localhost:5000/app:1"], []):
+        one = saved(str(names), names=names)
+
+        done = copy(docker_24(one))
+
+        assert done.code == 0, done.stderr
+        lab.assert_served("app", "1", as_image(one))
+
+
+def test_image_that_has_no_usable_name_is_copied_by_digest(copy, lab):
+    """The error about several of them shows their digests."""
+    images = [saved(number, names=[f"localhost:5000/app-{number}:1"]) for number in range(2)]
+    digests = [as_image(one).digest for one in images]
+
+    several = copy(docker_24(*images))
+    done = copy(docker_24(*images), f"@{digests[1]}")
+
+    assert several.code == 3
+    assert all(digest in several.stderr for digest in digests)
+    assert done.code == 0, done.stderr
+    lab.assert_served("app", "1", as_image(images[1]))
+
+
 def test_archive_is_a_source_of_mirrors(lab):
     """Declared by name in registries.yaml; the second run has nothing to do."""
     one, other = saved(1, names=["team/app:1"]), saved(2, names=["team/app:2"])

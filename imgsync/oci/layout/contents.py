@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from imgsync.errors import ImgsyncError
 from imgsync.oci.layout.index_json import IndexEntry, LayoutIndex
 from imgsync.oci.layout.names import EntryName, find_name
+from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.referrers import format_fallback_tag, is_fallback_index
 
@@ -60,6 +61,9 @@ class LayoutContents:
             name = find_name(entry, own_repository, is_own_declared=is_own_declared)
             if isinstance(name, str):
                 self.skipped[name] = None
+                if is_digest(entry.digest):
+                    # Its digest still names it.
+                    self._sort_in(EntryName(own_repository), entry)
             else:
                 self._sort_in(name, entry)
 

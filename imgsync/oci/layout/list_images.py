@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from imgsync.oci.layout.index_json import parse_index
 from imgsync.oci.layout.names import find_name
 from imgsync.oci.layout.open_files import open_files
+from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.referrers import is_referrers_tag
 from imgsync.system.dataclass import dataclass
 
@@ -48,6 +49,8 @@ def list_images(path: str, *, own_repository: str, is_own_declared: bool) -> lis
             name = find_name(entry, own_repository, is_own_declared=is_own_declared)
             if not isinstance(name, str):
                 yield LayoutImage(name.path, name.tag, entry.digest)
+            elif is_digest(entry.digest):
+                yield LayoutImage(own_repository, "", entry.digest)
 
     found = list(iter_images())
     return [image for image in found if image.tag] or found
