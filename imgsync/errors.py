@@ -260,6 +260,7 @@ class ContentMismatchError(ImgsyncError):
     def __init__(self, what: str, *, expected: str, actual: str, origin: str = "source") -> None:
         self.expected = expected
         self.actual = actual
+        self.origin = origin
         super().__init__(
             f"{what} ({origin}): expected {expected}, got {actual}", hint=f"the registry serves damaged or changed content; nothing was pushed; {self.remedy}"
         )

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from imgsync.apply.copy_change import make_known_blobs
 from imgsync.bundle.expected_blobs import ExpectedBlobs, MissingParts
+from imgsync.bundle.findings import SignatureCheck
 from imgsync.bundle.history import find_newer
+from imgsync.bundle.image_needs import ImageNeeds
 from imgsync.bundle.load_config import build_bundle_config, keep_tags, narrow_config
 from imgsync.bundle.model import Bundle
 from imgsync.bundle.open_bundle import OpenBundle
@@ -20,12 +22,12 @@ from imgsync.bundle.source import BundleSource, LoadedBundle
 from imgsync.bundle.source_index import SourceIndex
 from imgsync.cli.accepted_documents import read_accepted_documents
 from imgsync.cli.options import ApplyOptions, CommonOptions
-from imgsync.cli.output import print_note
 from imgsync.cli.session import Session, open_session
 from imgsync.config.allowlist import is_allowed
 from imgsync.config.load import load_config, load_registries
 from imgsync.config.model import Config
 from imgsync.errors import BundleError, StateError
+from imgsync.logs.logger import Logger
 from imgsync.oci.image_store import LocalStore
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.spec.digest import shorten_digest
@@ -37,6 +39,7 @@ from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_count, format_timestamp
 
 _SHOWN = 3
+_UNSIGNED = "no signature was checked; `bundles` in registries.yaml can require one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class LoadOptions:
 
 class BundleLoad:
     """A bundle in place of all sources of one run."""
+
+    damage_hint = "nothing of it was pushed; `imgsync bundle verify` names the volumes to copy or make again"
 
     def __init__(self, session: Session, index: SourceIndex, volumes: OpenBundle, options: LoadOptions, *, refresh: bool) -> None:
         """Answer for every source of *session* from *volumes*."""
@@ -130,11 +135,14 @@ def run_load(options: LoadOptions, apply: ApplyOptions, common: CommonOptions) -
         UsageError: `allow` forbids what it has, or no mirror fits.
     """
     with (
-        _open(options, common) as (found, index, volumes),
+        _open(options, common) as (found, index, volumes, signature),
         open_session(found.registries, common, read_only=options.dry_run, grace_seconds=None if options.dry_run else apply.grace_seconds) as opened,
     ):
         newer = find_newer(index.document, opened.state.loaded_bundles)
-        config = found if newer is None else _handle_older(found, index.document, newer, options)
+        config = found if newer is None else _handle_older(found, index.document, newer, options, opened.log)
+        if not signature.is_checked:
+            opened.log.warning("bundle.unsigned", bundle=index.document.id, reason=_UNSIGNED)
+        _warn_of_volumes(volumes, opened.log)
         session = replace(opened, load=BundleLoad(opened, index, volumes, options, refresh=apply.refresh))
         if options.dry_run:
             return _run_dry(session, config, apply)
@@ -148,29 +156,45 @@ def run_load(options: LoadOptions, apply: ApplyOptions, common: CommonOptions) -
 
 
 @contextmanager
-def _open(options: LoadOptions, common: CommonOptions) -> Iterator[tuple[Config, SourceIndex, OpenBundle]]:
-    """Give the configuration, the index and the open bundle."""
+def _open(options: LoadOptions, common: CommonOptions) -> Iterator[tuple[Config, SourceIndex, OpenBundle, SignatureCheck]]:
+    """Give the configuration, the index, the open bundle and its signature."""
     accepted = read_accepted_documents(common.state)
     config: Config | None = None
     if options.paths:
         # The sources are not asked, so what their settings lack does not matter.
         config = load_config(options.paths, registries=common.registries, environ=os.environ, only=options.only, needs_variables=False, accepted=accepted)
     registries = load_registries(common.registries, os.environ) if config is None else config.registries
-    document, _ = read_signed_bundle(options.folders, registries)
+    document, signature = read_signed_bundle(options.folders, registries)
     index = SourceIndex(document, find_name=registries.find_name)
     found = build_bundle_config(index, registries) if config is None else narrow_config(config, index)
     accepted.save()
     with OpenBundle(options.folders, document) as volumes:
-        yield found, index, volumes
+        yield found, index, volumes, signature
 
 
-def _handle_older(config: Config, document: Bundle, newer: BundleNote, options: LoadOptions) -> Config:
+def _warn_of_volumes(volumes: OpenBundle, log: Logger) -> None:
+    """Log each missing volume, with the images that need it."""
+    absent: dict[str, dict[str, None]] = {}
+    for blob in volumes.document.blobs:
+        absent.update((file, {}) for file in volumes.missing_volumes(blob.digest) if file not in absent)
+    if not absent:
+        return
+    needs = ImageNeeds(volumes)
+    for image in volumes.document.images:
+        for digest, _ in needs.list_needs(image):
+            for file in volumes.missing_volumes(digest):
+                absent[file][str(image.destination)] = None
+    for file, images in absent.items():
+        log.warning("bundle.volume_missing", volume=file, images=len(images), reason=f"needed by {_join(list(images))}")
+
+
+def _handle_older(config: Config, document: Bundle, newer: BundleNote, options: LoadOptions, log: Logger) -> Config:
     """Return *config*, which moves tags back only if asked to."""
     what = f"bundle {shorten_digest(document.id)} is older than {shorten_digest(newer.id)}, which was loaded {newer.moment}"
     if options.allow_older:
-        print_note(f"note: {what}; tags move back to what it has, because of --allow-older")
+        log.warning("bundle.older", reason=f"{what}; tags move back to what it has, because of --allow-older")
         return config
-    print_note(f"note: {what}; tags that serve another digest are left as they are (--allow-older moves them back)")
+    log.warning("bundle.older", reason=f"{what}; tags that serve another digest are left as they are (--allow-older moves them back)")
     return keep_tags(config)
 
 

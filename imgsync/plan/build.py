@@ -77,7 +77,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
         # Copies that began early send requests as well, and the counts do not tell them apart.
         requests=() if ready.has_released else tuple((side, count - before[side]) for side, count in count_requests(context.registries)),
         seconds=round(time.monotonic() - began, 3),
-        applying=tuple(estimate_requests(mirrors)),
+        applying=tuple(estimate_requests(mirrors, asks_sources=config.within is None)),
         pulls=tuple(estimate_pulls(mirrors, context.registries)),
         uncompared=tuple(sorted(uncompared)),
         gone=tuple(tag for one in mirrors for tag in sorted(one.gone, key=_make_gone_key)),

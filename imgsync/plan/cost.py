@@ -36,12 +36,12 @@ def count_requests(registries: Registries) -> Iterator[tuple[str, int]]:
         yield origin, sum(sum(count.values()) for count in registries.count_requests(origin).values())
 
 
-def estimate_requests(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]]:
+def estimate_requests(mirrors: Iterable[MirrorPlan], *, asks_sources: bool = True) -> Iterator[tuple[str, int]]:
     """
     Yield each side and the most requests that applying needs.
 
-    The estimate assumes an empty destination. Source: one per manifest and blob. Destination: two per uploaded blob, one per mounted
-    blob, one per manifest.
+    The estimate assumes an empty destination. Source: one per manifest and blob, none unless *asks_sources*. Destination: two per uploaded blob,
+    one per mounted blob, one per manifest.
     """
     read: set[str] = set()
     moved: set[tuple[str, str]] = set()
@@ -53,7 +53,7 @@ def estimate_requests(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]
         for destination, blobs in one.blobs.items():
             moved.update((destination.repository.registry, blob.digest) for blob in blobs)
             placed.update((destination.repository, blob.digest) for blob in blobs)
-    yield "source", len(read) + len({digest for _, digest in moved})
+    yield "source", len(read) + len({digest for _, digest in moved}) if asks_sources else 0
     yield "destination", len(moved) + len(placed) + pushes
 
 

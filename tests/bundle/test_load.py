@@ -345,7 +345,9 @@ def test_missing_volume_is_named_with_its_images(inside):
     ran = inside.run("bundle", "load", "usb")
 
     assert ran.code == 1
-    assert lost in ran.stderr
+    said = next(json.loads(line) for line in ran.stderr.splitlines() if '"bundle.volume_missing"' in line)
+    assert (said["volume"], said["images"]) == (lost, 1)
+    assert f"/m/{inside.name}/" in said["reason"]
     assert "--skip-missing" in ran.stderr
     assert not inside.destination.requests("PUT|POST|PATCH")
 
@@ -373,6 +375,7 @@ def test_damaged_volume_is_named_and_other_images_go_on(inside):
     results = {one["source"].rpartition("/")[2]: one["error"] for one in ran.json["outcomes"]}
     (failed,) = [error for error in results.values() if error]
     assert f"{victim.digest} in {bundle.volumes[0].file}" in failed
+    assert "`imgsync bundle verify` names the volumes" in ran.stderr
     assert ran.json["summary"]["copied"] == 1
 
 
@@ -393,6 +396,17 @@ def test_unsigned_bundle_is_refused_where_a_signature_is_required(inside):
     (inside.folder / "usb/imgsync-bundle.json.sig").write_bytes(signer("transfer").sign(document))
     ran = inside.run("bundle", "load", "usb", "-o", "json")
     assert ran.code == 0, ran.stderr
+    assert not ran.events("bundle.unsigned")
+
+
+def test_bundle_whose_signature_nobody_requires_is_named(inside):
+    """With how to require one."""
+    bundle = carry(inside.folder / "usb", item(inside, image(inside.name)))
+
+    ran = inside.run("bundle", "load", "usb", "-o", "json")
+
+    (said,) = ran.events("bundle.unsigned")
+    assert (ran.code, said["bundle"]) == (0, bundle.id)
 
 
 @pytest.mark.row("LOAD-08")
@@ -403,10 +417,10 @@ def test_older_bundle_moves_no_tag_back(inside):
     carry(inside.folder / "two", item(inside, new), parent=first.id)
     assert inside.run("bundle", "load", "two").code == 0
 
-    ran = inside.run("bundle", "load", "one", "-o", "json", "--log-format", "console")
+    ran = inside.run("bundle", "load", "one", "-o", "json")
 
     assert ran.code == 1
-    assert "is older than" in ran.stderr
+    assert "is older than" in ran.events("bundle.older")[0]["reason"]
     assert actions(ran) == [("create", "late:1.0"), ("refuse", "app:1.0")]
     inside.assert_served("app", "1.0", new)
     assert inside.run("bundle", "load", "two", "-o", "json").json["summary"]["kept"] == 1
