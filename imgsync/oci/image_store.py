@@ -192,9 +192,11 @@ class LocalStore(ImageStore, Protocol):
     def iter_repositories(self) -> Iterator[str]:
         """Yield the path of every repository that has a tag."""
 
-    def iter_tags(self, path: str) -> Iterator[tuple[str, str, str | None]]:
+    def iter_tags(self, path: str) -> Iterator[tuple[str, str | None, str | None]]:
         """
         Yield tag, digest and media type of each tag of a repository.
+
+        A tag without a digest is to be resolved.
 
         Raises:
             NotFoundError: There is no such repository.

@@ -7,7 +7,7 @@ naming the digest of another repository's layer does not publish it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from imgsync.errors import ImgsyncError
 from imgsync.oci.layout.index_json import IndexEntry, LayoutIndex
@@ -25,7 +25,7 @@ class RepositoryContents:
 
     def __init__(self) -> None:
         """Begin without tags."""
-        # Two entries of one tag are two digests: what it names is not known.
+        # All entries of a tag, as tools wrote it in several forms. If they are of two digests, what it names is not known.
         self.tags: dict[str, list[IndexEntry]] = {}
         self.pinned: list[IndexEntry] = []
         self.members: set[str] = set()
@@ -81,9 +81,9 @@ class LayoutContents:
         return self._repositories.get(path)
 
     def find_tag(self, name: EntryName) -> list[IndexEntry]:
-        """Return the entries of a tag."""
+        """Return an entry of each digest that the tag names; one, unless it is ambiguous."""
         repository = self._repositories.get(name.path)
-        return [] if repository is None else repository.tags.get(name.tag, [])
+        return [] if repository is None else take_digests(repository.tags.get(name.tag, []))
 
     def put_tag(self, name: EntryName, entry: IndexEntry) -> None:
         """Let the tag name what *entry* points to."""
@@ -180,9 +180,7 @@ class LayoutContents:
         repository.members.add(entry.digest)
         # What belongs to the new entry is not known yet.
         repository.is_complete = False
-        entries = repository.tags.setdefault(name.tag, []) if name.tag else repository.pinned
-        if all(one.digest != entry.digest for one in entries[:2]):
-            entries.append(entry)
+        (repository.tags.setdefault(name.tag, []) if name.tag else repository.pinned).append(entry)
 
     def _find_subjects(self) -> dict[str, dict[str, IndexEntry]]:
         """Return the entries that have a subject, by its digest and theirs."""
@@ -200,3 +198,11 @@ class LayoutContents:
         except ImgsyncError:
             # Who needs it is told what is wrong with it.
             return None
+
+
+def take_digests(entries: Sequence[IndexEntry]) -> list[IndexEntry]:
+    """Return the first of *entries* of each digest."""
+    found: dict[str, IndexEntry] = {}
+    for entry in entries:
+        found.setdefault(entry.digest, entry)
+    return [*found.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -39,6 +40,10 @@ class GroupCommit(Generic[Item]):
                     self._write(batch.items)
                 except Exception as error:  # noqa: BLE001 - raised for each caller
                     batch.error = error
+                except BaseException:
+                    # Such as a second SIGINT in this caller: the others must not take their parts for written.
+                    batch.error = OSError(errno.EINTR, "the write was interrupted")
+                    raise
         if batch.error is not None:
             raise batch.error
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from imgsync.errors import ContentMismatchError, LayoutError, NotFoundError, UnexpectedResponseError, UnsupportedContentError
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.errors import Operation
 from imgsync.oci.image_store import Resolved
-from imgsync.oci.layout.contents import LayoutContents
+from imgsync.oci.layout.contents import LayoutContents, take_digests
 from imgsync.oci.layout.faults import explain
 from imgsync.oci.layout.index_json import IndexEntry
 from imgsync.oci.layout.names import EntryName
@@ -93,7 +93,7 @@ class LayoutReader:
                 return None
             return Resolved(manifest.digest, manifest.media_type, manifest)
         entry = self._call(operation, lambda: self._find_entry(reference))
-        if entry is None or (self.origin == "destination" and self._call(operation, lambda: self._layout.open().find_blob(entry.digest)) != entry.size_bytes):
+        if entry is None or (self.origin == "destination" and self._call(operation, lambda: self._read_whole(entry.digest, entry.size_bytes)) is None):
             return None
         return Resolved(entry.digest, read_manifest_type(entry.media_type) or None)
 
@@ -110,13 +110,15 @@ class LayoutReader:
         entry = None if reference.digest else self._call(operation, lambda: self._find_entry(reference))
         digest = reference.digest if entry is None else entry.digest
         raw = self._call(operation, lambda: self._read_member(reference.repository.path, digest)) if digest else None
-        if raw is None:
+        actual = "" if raw is None else compute_digest(raw, like=digest)
+        # At a destination, it is as if it were missing, so that it is brought again: no registry would have taken it.
+        if raw is None or (actual != digest and self.origin == "destination"):
             # A tag of the source is not gone because its content is: nothing must be pruned for it.
             is_listed = entry is not None and self.origin == "source"
             detail = f"the layout lists it, but does not have {digest}" if is_listed else "the layout does not have it"
             raise operation.make_error(UnexpectedResponseError if is_listed else NotFoundError, detail, hint=_NO_MANIFEST)
-        if len(raw) <= MANIFEST_LIMIT and (found := compute_digest(raw, like=digest)) != digest:
-            raise ContentMismatchError(f"pull manifest {reference}", expected=digest, actual=found, origin=self.origin)
+        if actual != digest and len(raw) <= MANIFEST_LIMIT:
+            raise ContentMismatchError(f"pull manifest {reference}", expected=digest, actual=actual, origin=self.origin)
         manifest = self._parse(operation, reference, raw, entry.media_type if entry is not None else described_as, digest)
         if entry is not None and entry.size_bytes != len(raw):
             raise ContentMismatchError(f"pull manifest {reference}", expected=f"{entry.size_bytes} bytes", actual=f"{len(raw)} bytes", origin=self.origin)
@@ -191,9 +193,11 @@ class LayoutReader:
         contents = self._call(self.make_operation("list repositories of", self.registry), self._read)
         return iter(()) if contents is None else contents.iter_paths()
 
-    def iter_tags(self, path: str) -> Iterator[tuple[str, str, str | None]]:
+    def iter_tags(self, path: str) -> Iterator[tuple[str, str | None, str | None]]:
         """
         Yield tag, digest and media type of each tag of a repository.
+
+        A tag of two images has no digest; who asks for it is told.
 
         Raises:
             NotFoundError: There is no such repository.
@@ -203,9 +207,7 @@ class LayoutReader:
         repository = None if contents is None else contents.get(path)
         if repository is None or not repository.tags:
             raise operation.make_error(NotFoundError, "the layout has no such repository", hint=f"`imgsync list {self.registry}` lists those that it has")
-        return (
-            (tag, entries[0].digest, read_manifest_type(entries[0].media_type) or None) for tag, entries in list(repository.tags.items()) if len(entries) == 1
-        )
+        return (_describe(tag, take_digests(entries)) for tag, entries in list(repository.tags.items()))
 
     def _read(self) -> LayoutContents | None:
         """Return the contents; None for a destination that is to be made."""
@@ -216,7 +218,13 @@ class LayoutReader:
         found = [] if contents is None else contents.find_tag(EntryName(reference.repository.path, reference.tag))
         if len(found) > 1 and self.origin == "source":
             raise LayoutError(f"the layout {self._layout.path} has two images named {reference}: {found[0].digest} and {found[1].digest}", hint=_AMBIGUOUS)
-        return found[0] if found else None
+        # At a destination, the next push of the tag replaces both.
+        return found[0] if len(found) == 1 else None
+
+    def _read_whole(self, digest: str, size_bytes: int) -> bytes | None:
+        """Return a manifest, None if it is not whole."""
+        raw = self._layout.read_small(digest, MANIFEST_LIMIT)
+        return raw if raw is not None and len(raw) == size_bytes and compute_digest(raw, like=digest) == digest else None
 
     def _has(self, path: str, digest: str) -> bool:
         if digest in self._layout.brought.get(path, ()):
@@ -247,3 +255,9 @@ class LayoutReader:
                 return function()
 
         return retry_call(attempt, self.retry_policy, operation=operation.name, reference=operation.subject)
+
+
+def _describe(tag: str, entries: Sequence[IndexEntry]) -> tuple[str, str | None, str | None]:
+    if len(entries) > 1:
+        return tag, None, None
+    return tag, entries[0].digest, read_manifest_type(entries[0].media_type) or None

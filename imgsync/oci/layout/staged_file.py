@@ -40,7 +40,7 @@ class StagedFile:
             if self._lock():
                 return
             # Another run cleaned up between the two calls.
-            os.close(self._file)
+            self.discard()
         raise OSError(f"{self.name} was deleted again and again")
 
     def write(self, pieces: Sequence[Chunk]) -> None:
@@ -53,9 +53,13 @@ class StagedFile:
             if written:
                 waiting[0] = waiting[0][written:]
 
+    def sync(self) -> None:
+        """Sync the bytes."""
+        os.fsync(self._file)
+
     def publish(self, folder: int, name: str) -> None:
         """Sync the bytes and rename the file; *folder* is not synced."""
-        os.fsync(self._file)
+        self.sync()
         os.replace(self.name, name, src_dir_fd=self._work, dst_dir_fd=folder)
         self._close()
 
@@ -76,7 +80,11 @@ class StagedFile:
             os.close(file)
 
     def _lock(self) -> bool:
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Another run takes it for abandoned, and is about to delete it.
+            return False
         return os.fstat(self._file).st_nlink > 0
 
 

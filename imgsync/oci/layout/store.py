@@ -48,7 +48,7 @@ class LayoutStore(LayoutReader):
         written = "" if name is None else f"{name.path}:{name.tag}"
         artifact_type = manifest.artifact_type if name is None else ""
         entry = make_entry(manifest.content_type, digest, manifest.size_bytes, name=written, artifact_type=artifact_type)
-        self._change_index(operation, IndexChange(name, entry, subject))
+        self._change_index(operation, IndexChange(name, entry, subject, self._check_write))
         self._layout.write().journal.note_referenced([digest])
         return manifest.subject is not None
 
@@ -84,7 +84,7 @@ class LayoutStore(LayoutReader):
         if contents is None or not contents.find_tag(name):
             raise operation.make_error(NotFoundError, "the layout does not have it")
         self._call(operation, lambda: self._layout.write().journal.note_doomed(entry.digest for entry in contents.find_tag(name)))
-        self._change_index(operation, IndexChange(name, None))
+        self._change_index(operation, IndexChange(name, None, check=self._check_write))
         return True
 
     def delete_manifest(self, reference: Reference) -> None:

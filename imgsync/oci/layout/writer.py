@@ -44,6 +44,10 @@ class RunBlocking(Protocol):
         """Return `function()`."""
 
 
+def _allow() -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class IndexChange:
     """
@@ -51,11 +55,13 @@ class IndexChange:
 
     With a name, the tag becomes *entry*, or is removed without one. Without a name, *entry* is listed as what refers to *subject*, or without one the entry
     of the digest *subject* is removed.
+    `check` is called right before the index is replaced; what it raises forbids it.
     """
 
     name: EntryName | None
     entry: IndexEntry | None
     subject: str = ""
+    check: Callable[[], None] = _allow
 
 
 class LayoutWriter:
@@ -210,32 +216,43 @@ class LayoutWriter:
             raw = write_index(contents.index)
             if len(raw) > INDEX_LIMIT_BYTES:
                 raise LayoutError(f"{self._files.path}/{INDEX} would be larger than {INDEX_LIMIT_BYTES >> 20} MiB", hint="use several layouts")
-            written = self._run_blocking(partial(self._replace_index, raw, version))
+            staged = self._run_blocking(partial(self._stage, [raw]))
+            try:
+                # Only now: other changes and the lock may have taken minutes.
+                for check in dict.fromkeys(change.check for change in changes):
+                    check()
+                written = self._run_blocking(partial(self._replace_index, staged, version))
+            finally:
+                staged.discard()
             self._note(written)
             if written is not None:
                 self._own_version = written
                 return
         raise LayoutError(f"another program writes {self._files.path}/{INDEX} again and again", hint="let it end, then run this again")
 
-    def _replace_index(self, raw: bytes, version: object) -> object:
-        """Write the index; return its version, None if others wrote it meanwhile."""
+    def _stage(self, pieces: Sequence[bytes]) -> StagedFile:
         staged = StagedFile(self._work)
         try:
-            staged.write([raw])
-            # skopeo and others take no lock.
-            if self._files.read_version() != version:
-                return None
-            written = staged.read_version()
-            staged.publish(self._files.folder, INDEX)
-        finally:
+            staged.write(pieces)
+            staged.sync()
+        except BaseException:
             staged.discard()
+            raise
+        return staged
+
+    def _replace_index(self, staged: StagedFile, version: object) -> object:
+        """Put the index in place; return its version, None if others wrote it meanwhile."""
+        # skopeo and others take no lock.
+        if self._files.read_version() != version:
+            return None
+        written = staged.read_version()
+        staged.publish(self._files.folder, INDEX)
         os.fsync(self._files.folder)
         return written
 
     def _publish(self, name: str, pieces: Sequence[bytes]) -> None:
-        staged = StagedFile(self._work)
+        staged = self._stage(pieces)
         try:
-            staged.write(pieces)
             staged.publish(self._files.folder, name)
         finally:
             staged.discard()

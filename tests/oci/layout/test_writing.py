@@ -1,0 +1,131 @@
+"""What writes into a layout: the fence, files that are being written, and shared writes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from imgsync.config.model import LayoutSettings, RegistriesConfig
+from imgsync.errors import StoppedError
+from imgsync.oci.layout.group_commit import GroupCommit
+from imgsync.oci.layout.staged_file import StagedFile, delete_abandoned
+from imgsync.oci.limits.retry import RetryPolicy
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.manifest import parse_manifest
+from imgsync.oci.spec.reference import Repository
+from imgsync.registries.layouts import Layouts
+from tests.support.images import image
+from tests.support.run_imgsync import eventually
+
+CONTENT = image(1)
+
+
+class Fence:
+    """A fence that notes whether the index was locked, and raises once `is_lost`."""
+
+    def __init__(self, lock: Path) -> None:
+        self._lock = lock
+        self.asked_under_lock = 0
+        self.is_lost = False
+
+    def __call__(self) -> None:
+        with self._lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.asked_under_lock += 1
+                if self.is_lost:
+                    raise StoppedError("the lease is lost") from None
+
+
+@pytest.fixture
+def fenced(tmp_path) -> Iterator[tuple[Fence, object, Repository]]:
+    """Return a fence, a store behind it, and a repository with the blobs of `CONTENT`."""
+    (tmp_path / "usb/.imgsync").mkdir(parents=True)
+    (tmp_path / "usb/.imgsync/index").touch()
+    fence = Fence(tmp_path / "usb/.imgsync/index")
+    layouts = Layouts(RegistriesConfig(layouts={"usb": LayoutSettings(str(tmp_path / "usb"))}), on_warning=pytest.fail)
+    store = layouts.make_store("oci-layout:usb", "destination", RetryPolicy(attempts=1), check_write=fence)
+    repository = Repository("oci-layout:usb", "app")
+    for digest, blob in CONTENT.all_blobs.items():
+        upload = store.begin_upload(repository, Descriptor("application/octet-stream", digest, len(blob)), mount_from="")
+        assert upload is not None
+        upload.put([blob])
+    yield fence, store, repository
+    layouts.close()
+
+
+def push(store, repository: Repository) -> None:
+    store.push_manifest(repository.with_tag("1"), parse_manifest(CONTENT.raw, content_type=CONTENT.media_type))
+
+
+def test_fence_is_asked_right_before_the_index_is_replaced(fenced):
+    """The lock may have taken minutes, in which the lease was lost."""
+    fence, store, repository = fenced
+    push(store, repository)
+    assert fence.asked_under_lock == 1
+    fence.is_lost = True
+
+    with pytest.raises(StoppedError):
+        store.delete_tag(repository.with_tag("1"))
+
+    assert store.resolve(repository.with_tag("1")).digest == CONTENT.digest
+
+
+def test_new_file_that_a_cleaner_has_locked_is_given_up(tmp_path, monkeypatch):
+    """Another run takes the file for abandoned before its writer has the lock."""
+    work = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    cleaner: list[int] = []
+    flock = fcntl.flock
+
+    def lock_late(file: int, how: int) -> None:
+        if not cleaner:
+            (name,) = os.listdir(tmp_path)
+            cleaner.append(os.open(tmp_path / name, os.O_RDONLY))
+            flock(cleaner[0], fcntl.LOCK_EX)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+
+    staged = StagedFile(work)
+    staged.write([b"content"])
+    staged.publish(work, "done")
+
+    assert os.listdir(tmp_path) == ["done"]
+    assert delete_abandoned(work) == 0
+
+
+def test_interrupted_write_is_no_success_for_others():
+    """A second SIGINT ends one caller; the other must not report a tag that is not there."""
+    began = threading.Event()
+
+    def write(items: Sequence[str]) -> None:
+        if "slow" in items:
+            began.set()
+            eventually(lambda: len(commits._next.items) == 2)
+            return
+        raise KeyboardInterrupt
+
+    commits: GroupCommit[str] = GroupCommit(write)
+    results: list[BaseException | None] = []
+
+    def add(item: str) -> None:
+        began.wait()
+        try:
+            commits.add(item)
+        except BaseException as error:  # noqa: BLE001 - compared below
+            results.append(error)
+
+    threads = [threading.Thread(target=add, args=(item,)) for item in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    commits.add("slow")
+    for thread in threads:
+        thread.join()
+
+    assert sorted(type(result).__name__ for result in results) == ["InterruptedError", "KeyboardInterrupt"]
