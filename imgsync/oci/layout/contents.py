@@ -7,6 +7,7 @@ naming the digest of another repository's layer does not publish it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from imgsync.errors import ImgsyncError
@@ -28,20 +29,36 @@ class RepositoryContents:
         # All entries of a tag, as tools wrote it in several forms. If they are of two digests, what it names is not known.
         self.tags: dict[str, list[IndexEntry]] = {}
         self.pinned: list[IndexEntry] = []
+        # How many entries have a digest, and what they reference, as far as it was looked for.
+        self.roots: Counter[str] = Counter()
         self.members: set[str] = set()
-        self.is_complete = False
+        self._unread: list[IndexEntry] = []
 
-    @property
-    def roots(self) -> Iterator[IndexEntry]:
-        """Return the entries of the repository."""
-        yield from self.pinned
-        for entries in self.tags.values():
-            yield from entries
+    def add(self, tag: str, entry: IndexEntry) -> None:
+        """Add an entry; "" for no tag."""
+        (self.tags.setdefault(tag, []) if tag else self.pinned).append(entry)
+        self.roots[entry.digest] += 1
+        self._unread.append(entry)
 
-    def forget_members(self) -> None:
-        """Forget what belongs to the entries; it is found again when needed."""
-        self.members = {entry.digest for entry in self.roots}
-        self.is_complete = False
+    def remove(self, tag: str) -> list[IndexEntry]:
+        """
+        Remove the tag, if it is there; return its entries.
+
+        What they reference stays a member: it belonged to the repository.
+        """
+        removed = self.tags.pop(tag, [])
+        for entry in removed:
+            self.roots[entry.digest] -= 1
+        return removed
+
+    def has_root(self, digest: str) -> bool:
+        """Return whether an entry has this digest."""
+        return self.roots[digest] > 0
+
+    def take_unread(self) -> list[IndexEntry]:
+        """Return the entries whose references were not looked for yet, once."""
+        unread, self._unread = self._unread, []
+        return unread
 
 
 class LayoutContents:
@@ -94,11 +111,8 @@ class LayoutContents:
     def remove_tag(self, name: EntryName) -> None:
         """Remove the tag, if it is there."""
         repository = self._repositories.get(name.path)
-        removed = [] if repository is None else repository.tags.pop(name.tag, [])
-        for entry in removed:
+        for entry in [] if repository is None else repository.remove(name.tag):
             self._entries.pop(entry, None)
-        if repository is not None and removed:
-            repository.forget_members()
 
     def put_unnamed(self, entry: IndexEntry, subject: str) -> None:
         """List *entry*, which refers to *subject*, without a name."""
@@ -135,9 +149,9 @@ class LayoutContents:
         repository = self._repositories.get(path)
         if repository is None:
             return False
-        if digest not in repository.members and not repository.is_complete:
-            repository.members |= self.find_members(repository.roots)
-            repository.is_complete = True
+        if repository.has_root(digest) or digest in repository.members:
+            return True
+        repository.members |= self.find_members(repository.take_unread())
         return digest in repository.members
 
     def find_members(self, roots: Iterable[IndexEntry]) -> set[str]:
@@ -158,9 +172,9 @@ class LayoutContents:
 
     def list_referrers(self, path: str, digest: str) -> tuple[IndexEntry, ...]:
         """Return the entries that refer to *digest*, by subject or fallback tag."""
-        roots = {entry.digest for entry in repository.roots} if (repository := self._repositories.get(path)) is not None else set()
+        repository = self._repositories.get(path)
         listed = self._find_subjects().get(digest, {})
-        found = {one.digest: one for one in listed.values() if one.digest in self._unnamed or one.digest in roots}
+        found = {one.digest: one for one in listed.values() if one.digest in self._unnamed or (repository is not None and repository.has_root(one.digest))}
         for entry in self.find_tag(EntryName(path, format_fallback_tag(digest))):
             index = self._read(entry.digest, entry.media_type)
             if index is not None and is_fallback_index(index, digest):
@@ -177,10 +191,7 @@ class LayoutContents:
         repository = self._repositories.get(name.path)
         if repository is None:
             repository = self._repositories[name.path] = RepositoryContents()
-        repository.members.add(entry.digest)
-        # What belongs to the new entry is not known yet.
-        repository.is_complete = False
-        (repository.tags.setdefault(name.tag, []) if name.tag else repository.pinned).append(entry)
+        repository.add(name.tag, entry)
 
     def _find_subjects(self) -> dict[str, dict[str, IndexEntry]]:
         """Return the entries that have a subject, by its digest and theirs."""

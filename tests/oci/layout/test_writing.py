@@ -85,8 +85,8 @@ def test_new_file_that_a_cleaner_has_locked_is_given_up(tmp_path, monkeypatch):
 
     def lock_late(file: int, how: int) -> None:
         if not cleaner:
-            (name,) = os.listdir(tmp_path)
-            cleaner.append(os.open(tmp_path / name, os.O_RDONLY))
+            (file_name,) = tmp_path.iterdir()
+            cleaner.append(os.open(file_name, os.O_RDONLY))
             flock(cleaner[0], fcntl.LOCK_EX)
         flock(file, how)
 
@@ -96,7 +96,7 @@ def test_new_file_that_a_cleaner_has_locked_is_given_up(tmp_path, monkeypatch):
     staged.write([b"content"])
     staged.publish(work, "done")
 
-    assert os.listdir(tmp_path) == ["done"]
+    assert [*tmp_path.iterdir()] == [tmp_path / "done"]
     assert delete_abandoned(work) == 0
 
 
