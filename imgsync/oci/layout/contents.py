@@ -58,7 +58,7 @@ class RepositoryContents:
     def take_unread(self) -> list[IndexEntry]:
         """Return the entries whose references were not looked for yet, once."""
         unread, self._unread = self._unread, []
-        return unread
+        return [entry for entry in unread if self.has_root(entry.digest)]
 
 
 class LayoutContents:
