@@ -98,7 +98,7 @@ class LayoutContents:
         return self._repositories.get(path)
 
     def find_tag(self, name: EntryName) -> list[IndexEntry]:
-        """Return an entry of each digest that the tag names; one, unless it is ambiguous."""
+        """Return an entry for each digest that the tag names."""
         repository = self._repositories.get(name.path)
         return [] if repository is None else take_digests(repository.tags.get(name.tag, []))
 

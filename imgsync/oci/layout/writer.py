@@ -241,7 +241,7 @@ class LayoutWriter:
         return staged
 
     def _replace_index(self, staged: StagedFile, version: object) -> object:
-        """Put the index in place; return its version, None if others wrote it meanwhile."""
+        """Put the index in place; return its version, None after others."""
         # skopeo and others take no lock.
         if self._files.read_version() != version:
             return None
