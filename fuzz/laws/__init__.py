@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from fuzz.laws.archives import archives
+from fuzz.laws.bundles import bundles
 from fuzz.laws.credentials import logins
 from fuzz.laws.discovery import discoveries
 from fuzz.laws.events import events
@@ -51,6 +52,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             nodes,
             layouts,
             archives,
+            bundles,
             locks,
             durations,
             answers,

@@ -24,7 +24,7 @@ def archives(data: bytes) -> None:
     change would get past them.
     """
     path = make_folder() / "image.tar"
-    content = _correct_checksums(bytearray(data[1:])) if data[:1] == b"c" else data[1:]
+    content = correct_checksums(bytearray(data[1:])) if data[:1] == b"c" else data[1:]
     path.write_bytes(content)
     before = set(make_folder().iterdir())
     with contextlib.suppress(LayoutError):
@@ -50,7 +50,7 @@ def _read(files: LayoutFiles, size_bytes: int) -> None:
     assert files.read_index() == raw
 
 
-def _correct_checksums(content: bytearray) -> bytes:
+def correct_checksums(content: bytearray) -> bytes:
     """Give each block that looks like a header its checksum."""
     for start in range(0, len(content) - BLOCK_BYTES + 1, BLOCK_BYTES):
         block = content[start : start + BLOCK_BYTES]
