@@ -20,7 +20,7 @@ from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.request import Request
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.registry_store import RegistryStore
 from imgsync.oci.transport import Transport
 
 LOGIN = Credentials("me", "canary-SECRET", "registries.yaml")
@@ -101,7 +101,7 @@ class Canned:
         self._origin = origin
         self._http = CannedHttpClient(iter(_BETWEEN.split(text)[:_ANSWERS_LIMIT]), registry)
         self._retry_policy = NoWaiting(attempts=2, interval_seconds=0)
-        self.client = RegistryClient(self._transport(""), self._retry_policy)
+        self.client = RegistryStore(self._transport(""), self._retry_policy)
 
     def api(self, url: str) -> JsonApi:
         """Return the registry's API at *url*; "" means the registry's own host."""
