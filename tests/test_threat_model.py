@@ -23,6 +23,7 @@ _FAMILIES = {"AUTH": 30, "DIG": 22, "DOS": 18, "OUT": 8, "CFG": 14, "ST": 20, "N
     "LOOP": 9,
     "LAY": 8,
     "ARC": 13,
+    "BUN": 12,
     "INV": 11,
     "LOAD": 8,
 }

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 _GIB = 1 << 30
 
 
+@pytest.mark.row("BUN-09")
 def test_full_disk_is_an_error_that_loses_nothing(tmp_path, monkeypatch):
     """What was finished stays, and the next run goes on."""
     cargo = make_cargo(3, layer_bytes=50_000)
@@ -54,6 +55,7 @@ def test_full_disk_is_an_error_that_loses_nothing(tmp_path, monkeypatch):
     assert read_files(tmp_path / "a") == read_files(tmp_path / "b")
 
 
+@pytest.mark.row("BUN-09")
 def test_full_disk_at_the_end_is_an_error_with_a_hint(tmp_path, monkeypatch):
     """No volume has its final name yet."""
     cargo = make_cargo(1)
@@ -73,6 +75,7 @@ def test_full_disk_at_the_end_is_an_error_with_a_hint(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == [".imgsync-bundle.partial"]
 
 
+@pytest.mark.row("BUN-09")
 def test_too_little_space_is_an_error_before_anything_is_read(tmp_path):
     """With how much is missing."""
     (content,) = make_cargo(1).contents
@@ -82,6 +85,7 @@ def test_too_little_space_is_an_error_before_anything_is_read(tmp_path):
         BundleWriter(tmp_path, place([huge]))
 
 
+@pytest.mark.row("BUN-09")
 def test_file_system_without_large_files_is_named_before_anything_is_read(tmp_path, monkeypatch):
     """As FAT, which takes files below 4 GiB; here a limit of the process has the same effect."""
     (content,) = make_cargo(1).contents
@@ -132,6 +136,7 @@ print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text(
 """
 
 
+@pytest.mark.row("BUN-12")
 @pytest.mark.nightly
 def test_large_blobs_are_never_in_memory(tmp_path):
     """Written, read back and verified in less than 80 MiB; at night with 10 GiB."""

@@ -98,6 +98,7 @@ CONTRADICTIONS = {
 }
 
 
+@pytest.mark.row("BUN-02")
 @pytest.mark.parametrize("name", CONTRADICTIONS)
 def test_document_that_contradicts_itself_is_refused(folder, name):
     """Though its id is right: who makes it can compute one."""
@@ -111,6 +112,7 @@ def test_document_that_contradicts_itself_is_refused(folder, name):
     assert caught.value.message.isprintable()
 
 
+@pytest.mark.row("BUN-03")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -140,6 +142,7 @@ def test_bomb_in_place_of_a_document_is_refused_in_bounds(raw):
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.row("BUN-02")
 def test_document_in_another_form_is_refused(folder):
     """The same content with a space: its signature would be another one."""
     raw = (folder / DOCUMENT_NAME).read_bytes()
@@ -191,6 +194,7 @@ def extend(path: Path) -> None:
 FILES = [replace_by_link, replace_by_pipe, replace_by_folder, replace_by_device]
 
 
+@pytest.mark.row("BUN-04")
 @pytest.mark.parametrize("make", FILES)
 def test_document_that_is_no_regular_file_is_refused(folder, make):
     """At once: a pipe would block, and a link leads outside."""
@@ -200,6 +204,7 @@ def test_document_that_is_no_regular_file_is_refused(folder, make):
         read_document([folder])
 
 
+@pytest.mark.row("BUN-04")
 @pytest.mark.parametrize("make", [*FILES, cut_off, extend])
 def test_volume_that_is_no_regular_file_of_its_size_is_refused(folder, make):
     """It costs the images in it, and the others are verified."""
@@ -228,6 +233,7 @@ def test_volumes_may_lie_in_several_folders(folder):
     assert verify_bundle([folder, other], bundle).is_intact
 
 
+@pytest.mark.row("BUN-02")
 def test_manifest_that_needs_what_the_bundle_lacks_costs_its_image(folder):
     """A document can leave out a blob, and have a right id."""
     bundle = read_document([folder])
@@ -318,6 +324,7 @@ def _owned() -> bytes:
     return info.tobuf(tarfile.USTAR_FORMAT) + BLOB + make_padding(len(BLOB))
 
 
+@pytest.mark.row("BUN-01")
 @pytest.mark.parametrize("name", VOLUMES)
 def test_hostile_volume_alone_is_refused(tmp_path, name):
     """Within bounds of time and memory, and with a message that can be printed."""
@@ -334,6 +341,7 @@ def test_hostile_volume_alone_is_refused(tmp_path, name):
     assert message.isprintable()
 
 
+@pytest.mark.row("BUN-01")
 @pytest.mark.nightly
 def test_volume_of_a_million_members_is_refused(tmp_path, monkeypatch):
     """After a bounded number of them; by day the bound is lower."""
@@ -362,6 +370,7 @@ def test_same_volume_without_harm_is_intact(tmp_path):
     assert verify_volume(path).is_intact
 
 
+@pytest.mark.row("BUN-04")
 @pytest.mark.parametrize("make", FILES)
 def test_volume_alone_that_is_no_regular_file_is_refused(folder, make):
     """As the others."""
@@ -372,6 +381,7 @@ def test_volume_alone_that_is_no_regular_file_is_refused(folder, make):
         verify_volume(path)
 
 
+@pytest.mark.row("BUN-06")
 def test_volume_of_another_bundle_is_found(tmp_path):
     """It has the right name, and all its digests are right."""
     write_bundle(tmp_path / "a", make_cargo(2))

@@ -43,6 +43,7 @@ def test_volume_is_a_plain_tar(tmp_path):
     assert listed.stderr == ""
 
 
+@pytest.mark.row("BUN-11")
 def test_second_creation_is_byte_identical(tmp_path):
     """Whatever the order in which blobs arrive."""
     cargo = make_cargo(6, layer_bytes=300_000)

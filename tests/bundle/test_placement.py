@@ -52,6 +52,7 @@ def _digest(text: str, algorithm: str) -> str:
 sizes = st.lists(st.one_of(st.integers(0, 5000), st.integers(0, 3 * _MIB), st.sampled_from([_MIB, _MIB - 512, 9 * _GIB])), max_size=8)
 
 
+@pytest.mark.row("BUN-11")
 @given(
     st.lists(sizes, min_size=1, max_size=6), st.sampled_from([_MIB, _MIB + 1, 5 * _MIB, 4 * _GIB, 700 * _MIB, None]), st.booleans(), st.sampled_from([1, 900])
 )

@@ -37,6 +37,7 @@ def read_log(folder: Path) -> tuple[list[str], set[str]]:
     return [digest for word, digest in lines if word == "begin"], {digest for word, digest in lines if word == "commit"}
 
 
+@pytest.mark.row("BUN-07")
 @pytest.mark.nightly
 def test_kill_at_any_call_loses_one_blob_per_connection(tmp_path):
     """The next run writes those again, and the bundle is byte for byte the same."""
@@ -57,6 +58,7 @@ def test_kill_at_any_call_loses_one_blob_per_connection(tmp_path):
         assert read_files(folder) == expected, call
 
 
+@pytest.mark.row("BUN-07")
 def test_two_kills_in_a_row_are_continued(tmp_path):
     """Each run goes on where the last one was killed."""
     folder = tmp_path / "bundle"
@@ -74,6 +76,7 @@ def write_whole(folder: Path, cargo: Cargo, *, volume_bytes: int = _MIB) -> Path
     return folder
 
 
+@pytest.mark.row("BUN-07")
 def test_blob_that_a_power_failure_lost_is_written_again(tmp_path):
     """It was noted, and its bytes had not reached the disk."""
     cargo = make_cargo(2)
@@ -96,6 +99,7 @@ def test_blob_that_a_power_failure_lost_is_written_again(tmp_path):
     assert read_files(tmp_path / "a") == read_files(write_whole(tmp_path / "b", cargo, volume_bytes=64 * _MIB))
 
 
+@pytest.mark.row("BUN-07")
 def test_torn_line_of_the_journal_does_not_count(tmp_path):
     """The blob that it was about is written again."""
     cargo = make_cargo(1)
@@ -113,6 +117,7 @@ def test_torn_line_of_the_journal_does_not_count(tmp_path):
         assert second in set(again.missing())
 
 
+@pytest.mark.row("BUN-11")
 @pytest.mark.parametrize("seed", range(effort(12, 200)))
 def test_finished_blobs_move_to_a_new_placement(tmp_path, seed):
     """Images came or went, or volumes have another size: nothing is written twice, and the bytes are those of a fresh bundle."""
@@ -136,6 +141,7 @@ def test_finished_blobs_move_to_a_new_placement(tmp_path, seed):
     assert read_files(tmp_path / "a") == read_files(tmp_path / "b")
 
 
+@pytest.mark.row("BUN-11")
 def test_one_volume_made_again_is_byte_identical(tmp_path):
     """From the blobs that lie in it alone, also from parts of blobs."""
     cargo = make_cargo(4, layer_bytes=300_000, shared_bytes=2_500_000)
@@ -150,6 +156,7 @@ def test_one_volume_made_again_is_byte_identical(tmp_path):
         assert read_files(tmp_path) == expected, number
 
 
+@pytest.mark.row("BUN-10")
 def test_volume_of_another_bundle_is_not_made(tmp_path):
     """Nor one that the bundle does not have, nor one without the bundle."""
     cargo, other = make_cargo(2), make_cargo(3)
@@ -164,6 +171,7 @@ def test_volume_of_another_bundle_is_not_made(tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.row("BUN-10")
 def test_finished_bundle_is_not_written_again(tmp_path):
     """And another bundle does not replace it."""
     cargo = make_cargo(2)
@@ -184,6 +192,7 @@ def test_finished_bundle_is_not_written_again(tmp_path):
     assert read_files(tmp_path) == before
 
 
+@pytest.mark.row("BUN-10")
 def test_foreign_volume_is_not_replaced(tmp_path):
     """A file with the name of a volume, and no bundle that it belongs to."""
     (tmp_path / "imgsync-bundle.001.tar").write_bytes(b"precious")
@@ -194,6 +203,7 @@ def test_foreign_volume_is_not_replaced(tmp_path):
     assert (tmp_path / "imgsync-bundle.001.tar").read_bytes() == b"precious"
 
 
+@pytest.mark.row("BUN-08")
 def test_second_process_is_refused(tmp_path):
     """Until the first one ends."""
     placement = place(make_cargo(1).contents)
@@ -204,6 +214,7 @@ def test_second_process_is_refused(tmp_path):
     BundleWriter(tmp_path, placement).close()
 
 
+@pytest.mark.row("BUN-09")
 def test_volume_that_is_read_back_wrong_is_an_error(tmp_path):
     """A medium that loses bytes; the next run writes this blob again, and no other."""
     cargo = make_cargo(2, layer_bytes=50_000)
@@ -226,6 +237,7 @@ def test_volume_that_is_read_back_wrong_is_an_error(tmp_path):
         assert list(writer.missing()) == [largest]
 
 
+@pytest.mark.row("BUN-10")
 def test_work_folder_that_is_a_link_is_refused(tmp_path):
     """Nothing is written outside the folder that was named."""
     (tmp_path / "outside").mkdir()

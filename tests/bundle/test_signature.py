@@ -99,6 +99,7 @@ def test_signature_by_an_identity_is_accepted(folder):
         read_signed_bundle([folder], settings)
 
 
+@pytest.mark.row("BUN-05")
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
@@ -128,6 +129,7 @@ def test_wrong_signature_is_refused_before_the_document_is_read(folder, file, co
     assert reason in caught.value.message
 
 
+@pytest.mark.row("BUN-05")
 def test_signature_that_is_a_link_is_refused(folder):
     """Nothing outside the folder is read."""
     data = (folder / DOCUMENT_NAME).read_bytes()

@@ -65,6 +65,7 @@ def test_intact_bundle_is_verified(tmp_path, cargo):
         assert (alone.document.bundle_id, alone.document.number, alone.document.count) == (bundle.id, number, len(bundle.volumes))
 
 
+@pytest.mark.row("BUN-06")
 def test_every_flipped_byte_of_a_volume_is_found(tmp_path, cargo):
     """With exactly the images that need the blob; bytes between blobs cost none."""
     bundle = write_bundle(tmp_path, cargo, volume_bytes=_MIB)
@@ -92,6 +93,7 @@ def test_every_flipped_byte_of_a_volume_is_found(tmp_path, cargo):
         path.write_bytes(before)
 
 
+@pytest.mark.row("BUN-06")
 def test_every_flipped_byte_of_the_document_is_found(tmp_path, cargo):
     """Before any volume is read."""
     write_bundle(tmp_path, cargo, volume_bytes=_MIB)
@@ -106,6 +108,7 @@ def test_every_flipped_byte_of_the_document_is_found(tmp_path, cargo):
             read_document([tmp_path])
 
 
+@pytest.mark.row("BUN-06")
 def test_missing_volume_costs_the_images_in_it(tmp_path, cargo):
     """They are named with it; the other volumes are still verified."""
     bundle = write_bundle(tmp_path, cargo, volume_bytes=_MIB)
