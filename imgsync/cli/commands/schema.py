@@ -6,7 +6,7 @@ import click
 
 from imgsync.cli.output import print_text
 
-_NAMES = ["mirror", "registries", "inventory", "outcome", "batch", "outcomes", "references", "status", "mirrors", "runs", "run"]
+_NAMES = ["mirror", "registries", "inventory", "bundle", "bundle-volume", "outcome", "batch", "outcomes", "references", "status", "mirrors", "runs", "run"]
 
 
 @click.command("schema")
