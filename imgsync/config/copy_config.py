@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from imgsync.config.allowlist import explain_allowed, is_allowed
 from imgsync.config.layout_names import require_layout
-from imgsync.config.layout_paths import is_layout_path, name_in_layout, parse_layout_destination, parse_layout_source
+from imgsync.config.layout_paths import is_layout_path, name_in_layout, parse_layout_destination, parse_layout_source, show_repository
 from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
 from imgsync.config.registry_names import name_registries
 from imgsync.errors import UsageError
@@ -37,7 +37,7 @@ def build_copy_config(source: str, destination: str, *, registries: RegistriesCo
         target, registries = parse_layout_destination(destination, origin, registries)
     else:
         target = _parse(f"{destination}/{name_in_layout(origin.repository)}" if is_layout_name(destination) else destination)
-    _check(origin, target)
+    _check(origin, target, show_repository(destination, target.repository))
     for registry in (origin.repository.registry, target.repository.registry):
         require_layout(registry, registries)
     for text in platforms:
@@ -73,10 +73,10 @@ def _check_allowed(repository: Repository, prefixes: tuple[str, ...] | None) -> 
         raise UsageError(f"{repository} is not allowed by registries.yaml", hint=f"{explain_allowed(prefixes)}, and --registries names another file")
 
 
-def _check(source: Reference, target: Reference) -> None:
+def _check(source: Reference, target: Reference, shown: str) -> None:
     if source.digest and not (source.tag or target.tag):
-        raise UsageError("a source by digest needs a destination with a tag", hint=f"write {target.repository}:TAG")
+        raise UsageError("a source by digest needs a destination with a tag", hint=f"write {shown}:TAG")
     if target.digest:
-        raise UsageError("a destination cannot have a digest", hint=f"write {target.repository}:TAG")
+        raise UsageError("a destination cannot have a digest", hint=f"write {shown}:TAG")
     if target.tag and not source.name:
-        raise UsageError("cannot copy a whole repository to one tag", hint=f"add a tag to the source, or write {target.repository}")
+        raise UsageError("cannot copy a whole repository to one tag", hint=f"add a tag to the source, or write {shown}")

@@ -25,7 +25,7 @@ def require_layout(registry: str, registries: RegistriesConfig) -> None:
     """
     name = registry.removeprefix(LAYOUT_PREFIX)
     if is_layout(registry) and name not in registries.layouts:
-        raise UsageError(f"registries.yaml has no layout named {name!r}", hint=f"{suggest_layout(name, registries)}; or write oci-layout:PATH")
+        raise UsageError(f"registries.yaml has no layout named {name!r}", hint=f"{suggest_layout(name, registries)}; or write a path: oci-layout:./{name}")
 
 
 def refuse_layouts(config: Config, option: str) -> None:

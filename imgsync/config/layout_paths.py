@@ -108,6 +108,11 @@ def name_in_layout(source: Repository) -> str:
     return source.path if is_layout(source.registry) else f"{_NOT_IN_PATHS.sub('_', source.registry)}/{source.path}"
 
 
+def show_repository(text: str, repository: Repository) -> str:
+    """Return how to write *repository*, which *text* on a command line means."""
+    return f"{LAYOUT_PREFIX}{_split(text)[0]}:{repository.path}" if is_layout_path(text) else str(repository)
+
+
 def _split(text: str) -> tuple[str, str, str]:
     found = _PARTS.fullmatch(text.removeprefix(LAYOUT_PREFIX))
     if found is None:

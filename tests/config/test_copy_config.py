@@ -34,6 +34,15 @@ def test_prefixes_of_other_tools_are_taken_off(text, source):
     ("source", "destination", "platforms", "message", "hint"),
     [
         ("nginx", "localhost:5000", (), "'localhost:5000' names no repository", "write localhost:5000/REPOSITORY:TAG"),
+        (f"r.io/x@{image(1).digest}", "oci-layout:./dir", (), "a source by digest needs a destination with a tag", "write oci-layout:./dir:r.io/x:TAG"),
+        ("r.io/x", "oci-layout:./dir:y:1", (), "cannot copy a whole repository to one tag", "add a tag to the source, or write oci-layout:./dir:y"),
+        (
+            "r.io/x:1",
+            "oci-layout:dir",
+            (),
+            "registries.yaml has no layout named 'dir'",
+            "declared: none; the operator of registries.yaml can add it: `layouts: {dir: {path: FOLDER}}`; or write a path: oci-layout:./dir",
+        ),
         ("registry.k8s.io", "r.io/x", (), "'registry.k8s.io' names no repository", "write registry.k8s.io/REPOSITORY:TAG"),
         ("nginx", "http://r.io/x", (), "'http://r.io/x' is written as a URL", "write it without http://: r.io/x; for plain http, set `tls: false`"),
         ("docker-archive:a.tar", "r.io/x", (), "`docker-archive:` does not name a registry or an OCI layout", "write oci-layout:PATH for `imgsync copy`"),
