@@ -13,7 +13,7 @@ _FILES = frozenset({"oci", "oci-archive", "ocidir", "ocifile", "docker-archive",
 def make_local_error(transport: str) -> InvalidReferenceError:
     """Return the error of an image that another tool's *transport* names."""
     if transport == "oci-layout":
-        hint = "declare it in registries.yaml, `layouts: {NAME: {path: FOLDER}}`, and write oci-layout:NAME; `imgsync copy` takes a path as well, which begins with `.`, `/` or `~`"
+        hint = "declare it in registries.yaml, `layouts: {NAME: {path: FOLDER}}`, and write oci-layout:NAME; for `imgsync copy`, begin a path with `./` or `/`"
         return InvalidReferenceError("a layout is named as registries.yaml names it: oci-layout:NAME", hint=hint)
     message = f"`{transport}:` does not name a registry or an OCI layout"
     if transport in _FILES:
