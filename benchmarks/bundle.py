@@ -38,7 +38,10 @@ _EACH = {
         "oras copy -r --from-plain-http --to-oci-layout {source} {folder}:{tag}",
         "oras copy -r --from-oci-layout --to-plain-http {folder}:{tag} {destination}",
     ),
-    "regctl": ("regctl image copy {source} ocidir://{folder}:{tag}", "regctl image copy ocidir://{folder}:{tag} {destination}"),
+    "regctl": (
+        "regctl --host reg={source_host},tls=disabled image copy {source} ocidir://{folder}:{tag}",
+        "regctl --host reg={destination_host},tls=disabled image copy ocidir://{folder}:{tag} {destination}",
+    ),
 }
 
 
@@ -99,7 +102,14 @@ def _imgsync(source: RegistryProcess, destination: RegistryProcess, place: Path)
 def _each(tool: str, cargo: Cargo, source: RegistryProcess, destination: RegistryProcess, place: Path) -> Iterator[Sequence[str]]:
     for command in _EACH[tool]:
         lines = [
-            command.format(source=f"{source.host}/cargo:v{number}", destination=f"{destination.host}/m/cargo:v{number}", folder=f"{place}/f{number}", tag="v")
+            command.format(
+                source=f"{source.host}/cargo:v{number}",
+                source_host=source.host,
+                destination=f"{destination.host}/m/cargo:v{number}",
+                destination_host=destination.host,
+                folder=f"{place}/f{number}",
+                tag="v",
+            )
             for number in range(cargo.images)
         ]
         yield ["/bin/sh", "-ec", "\n".join(lines)]

@@ -150,7 +150,7 @@ class _Creation:
         if options.only_volume is None:
             maker = BundleMaker(options.folder, self._side, options.layout, self._session, config, context)
         else:
-            maker = VolumeMaker(options.folder, options.only_volume, self._side.contents)
+            maker = VolumeMaker(options.folder, options.only_volume, self._side.contents, self._session.state)
         try:
             yield maker
         finally:

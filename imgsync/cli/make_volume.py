@@ -20,15 +20,16 @@ from imgsync.config.model import Config
 from imgsync.errors import BundleError, UsageError
 from imgsync.plan.declaration_scope import DeclarationScope
 from imgsync.plan.model import Action, Change, Plan
+from imgsync.state import SeenBlobs, StateStore
 from imgsync.text.units import format_count, format_timestamp
 
 
 class VolumeMaker:
     """Makes volume *number* of the bundle in *folder*; see `BundleMaker`."""
 
-    def __init__(self, folder: Path, number: int, contents: BundleContents) -> None:
+    def __init__(self, folder: Path, number: int, contents: BundleContents, state: StateStore) -> None:
         """
-        Read the document in *folder*.
+        Read the document in *folder*; note in *state* what other volumes have.
 
         Raises:
             BundleError: It is damaged.
@@ -37,6 +38,7 @@ class VolumeMaker:
         self._folder = folder
         self._number = number
         self._contents = contents
+        self._state = state
         self._bundle = read_document([folder])
         if number > len(self._bundle.volumes):
             raise UsageError(f"the bundle in {folder} has no volume {number}", hint=f"it has {format_count(len(self._bundle.volumes), 'volume')}")
@@ -53,10 +55,14 @@ class VolumeMaker:
         changes = tuple(_make_change(image, scopes.get(image.mirror)) for image in self._find_images())
         return Plan(changes, created_at=format_timestamp(datetime.now(UTC), milliseconds=True))
 
-    def prepare(self, _: Plan) -> None:
+    def prepare(self, plan: Plan) -> None:
         """Open the volume for writing."""
         placement = Placement(find_name(self._bundle), make_draft(self._bundle))
-        self._contents.writer = BundleWriter(self._folder, placement, only_volume=self._number)
+        self._contents.writer = writer = BundleWriter(self._folder, placement, only_volume=self._number)
+        others: dict[str, int | None] = {blob.digest: blob.size_bytes for blob in self._bundle.blobs if not writer.is_placed(blob.digest)}
+        # Else those that are small would be read ahead from a source that is far away.
+        places = {(change.destination.repository.registry, change.source.repository.registry): change.destination.repository.path for change in plan.changes}
+        self._state.put(blobs=[SeenBlobs(registry, path, source, others) for (registry, source), path in places.items()])
 
     def finish(self, _: Report) -> Bundle | None:
         """

@@ -58,10 +58,12 @@ class OtherSide:
         return replace(config, mirrors=tuple(replace(mirror, prune=None) for mirror in config.mirrors))
 
     def add_notes(self, plan: Plan, config: Config) -> Plan:
-        """Return *plan* with notes about what a bundle does not carry."""
+        """Return *plan* as the plan of a bundle, with notes."""
         pruning = {mirror.name for mirror in config.mirrors if mirror.prune is not None}
         mirrors = tuple(_add_note(notes) if notes.mirror in pruning else notes for notes in plan.mirrors)
-        return replace(plan, mirrors=mirrors)
+        # They are those of `bundle load`.
+        applying = tuple((side, 0 if side == "destination" else count) for side, count in plan.applying)
+        return replace(plan, mirrors=mirrors, applying=applying)
 
 
 def read_other_side(have: Sequence[str], since: Sequence[str], config: Config) -> OtherSide:
