@@ -20,7 +20,7 @@ class BlobSink:
     """
     Takes the bytes of one blob, in order.
 
-    Writes run in a native thread: a slow disk does not stop other copies.
+    Bytes are hashed and written in a native thread: neither stops other copies.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class BlobSink:
         self._note = note
         self._leave = leave
         self._waiting: list[Chunk] = []
-        self._written_bytes = 0
+        self._waiting_bytes = 0
         self._is_open = True
 
     def write(self, chunk: Chunk) -> None:
@@ -51,10 +51,10 @@ class BlobSink:
             ContentMismatchError: The blob is longer than it should be.
             OSError: They cannot be written, such as on a full disk.
         """
-        self._verifier.expect(len(chunk))
-        self._verifier.update(chunk)
+        self._verifier.expect(self._waiting_bytes + len(chunk))
         self._waiting.append(chunk)
-        if self._verifier.seen_bytes - self._written_bytes >= _BATCH_BYTES:
+        self._waiting_bytes += len(chunk)
+        if self._waiting_bytes >= _BATCH_BYTES:
             self._thread.run(self._flush)
 
     def commit(self) -> None:
@@ -65,7 +65,6 @@ class BlobSink:
             ContentMismatchError: Digest or size differ; the blob is not noted.
             OSError: It cannot be written.
         """
-        self._verifier.check()
         self._thread.run(self._finish)
         self._end()
 
@@ -84,13 +83,14 @@ class BlobSink:
         while self._waiting:
             chunk = self._waiting[0]
             self._hash_parts(chunk)
-            self._files.write(self._digest, self._pieces, self._written_bytes, chunk)
-            self._written_bytes += len(chunk)
+            self._files.write(self._digest, self._pieces, self._verifier.seen_bytes, chunk)
+            self._verifier.update(chunk)
+            self._waiting_bytes -= len(chunk)
             del self._waiting[0]
 
     def _hash_parts(self, chunk: Chunk) -> None:
         view = memoryview(chunk)
-        position = self._written_bytes
+        position = self._verifier.seen_bytes
         for piece, hasher in zip(self._pieces, self._hashers, strict=False):
             begin, end = max(position, piece.start), min(position + len(view), piece.start + piece.size_bytes)
             if begin < end:
@@ -98,5 +98,6 @@ class BlobSink:
 
     def _finish(self) -> None:
         self._flush()
+        self._verifier.check()
         digests = tuple(f"sha256:{hasher.hexdigest()}" for hasher in self._hashers)
         self._note(Stored(self._pieces, digests))

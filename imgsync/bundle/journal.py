@@ -7,6 +7,7 @@ line, the bytes are verified before they count, since a power failure may have l
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zlib
@@ -103,8 +104,11 @@ class Journal:
     def _append(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, separators=(",", ":")).encode()
         line = b"%08x %b\n" % (zlib.crc32(text), text)
-        if os.write(self._file, line) != len(line):
-            raise OSError(28, os.strerror(28))
+        written = os.write(self._file, line)
+        if written != len(line):
+            # Half a line would hide those after it.
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _read(self) -> None:
         size = os.fstat(self._file).st_size

@@ -57,10 +57,16 @@ class PieceFiles:
                 offset, left = offset + len(chunk), left - len(chunk)
 
     def is_intact(self, digest: str, stored: Stored) -> bool:
-        """Return whether the bytes of a finished blob have its digests."""
+        """Return whether a finished blob can be read with its digests."""
         expected = stored.part_digests or (digest,)
         groups = [(piece,) for piece in stored.pieces] if stored.part_digests else [stored.pieces]
-        return len(groups) == len(expected) and all(self._hash(digest, pieces, like=one) == one for pieces, one in zip(groups, expected, strict=True))
+        if len(groups) != len(expected):
+            return False
+        try:
+            return all(self._hash(digest, pieces, like=one) == one for pieces, one in zip(groups, expected, strict=True))
+        except OSError:
+            # The medium cannot read it; written again, it may lie elsewhere.
+            return False
 
     def hash_pieces(self, digest: str, pieces: Sequence[Piece]) -> tuple[str, ...]:
         """Return the sha256 digest of each piece."""

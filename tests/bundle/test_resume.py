@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsync.bundle.journal import Journal
+from imgsync.bundle.journal import Journal, Piece, Stored
 from imgsync.bundle.placement import Content, place
 from imgsync.bundle.work_folder import JOURNAL
 from imgsync.bundle.writer import BundleWriter
@@ -260,9 +261,24 @@ def test_journal_survives_what_it_did_not_write(tmp_path):
     with_rubbish.close()
 
 
-def _open(folder: Path) -> int:
-    import os
+def test_full_disk_tears_no_line_of_the_journal(tmp_path, monkeypatch):
+    """Lines that are written once there is space count."""
+    journal = Journal("journal", folder=_open(tmp_path))
+    digests = [f"sha256:{character * 64}" for character in "abc"]
+    stored = Stored((Piece(1, 0, 5),))
+    journal.add(digests[0], stored)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, line: write(file, line[:30]))
+    with pytest.raises(OSError, match="No space left"):
+        journal.add(digests[1], stored)
+    monkeypatch.undo()
+    journal.add(digests[2], stored)
+    journal.close()
 
+    assert list(Journal("journal", folder=_open(tmp_path)).finished) == [digests[0], digests[2]]
+
+
+def _open(folder: Path) -> int:
     return os.open(folder, os.O_RDONLY)
 
 
