@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from imgsync.oci.image_store import Upload
     from imgsync.oci.limits.pull_limit import PullQuota
 
+DAMAGE_HINT = "nothing of it was pushed; `imgsync bundle verify` names the volumes to copy or make again"
 _NO_LIMIT = (1 << 63) - 1
 
 
@@ -252,6 +253,10 @@ class BundleSource(LocalStore):
             raise BundleError(f"{operation} {reference}: {', '.join(absent)} is missing", hint="add the folder that has it with --volumes")
         try:
             return self._bundle.volumes.read_whole(blob.digest, limit_bytes=limit_bytes)
+        except ContentMismatchError as error:
+            named = ContentMismatchError(f"{operation} {self.name_blob(repository, blob)}", expected=error.expected, actual=error.actual)
+            named.hint = DAMAGE_HINT
+            raise named from error
         except OSError as error:
             raise self.make_operation(operation, reference).make_error(UnreachableError, f"cannot read the bundle: {error.strerror}") from error
 

@@ -379,6 +379,37 @@ def test_damaged_volume_is_named_and_other_images_go_on(inside):
     assert ran.json["summary"]["copied"] == 1
 
 
+@pytest.mark.row("LOAD-07")
+def test_damaged_manifest_is_named_with_its_volume(inside):
+    """The image cannot be planned; the others are loaded."""
+    contents = {name: image((inside.name, name)) for name in ("app", "web")}
+    bundle = carry(inside.folder / "usb", *(item(inside, one, name) for name, one in contents.items()))
+    path = inside.folder / "usb" / bundle.volumes[0].file
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(contents["app"].raw) + 60] ^= 1
+    path.write_bytes(raw)
+
+    ran = inside.run("bundle", "load", "usb", "-o", "json")
+
+    assert ran.code == 1
+    (error,) = ran.json["errors"]
+    assert f"{contents['app'].digest} in {bundle.volumes[0].file}" in error["message"]
+    assert "`imgsync bundle verify` names the volumes" in error["hint"]
+    assert actions(ran) == [("create", "web:1.0")]
+
+
+def test_part_of_the_declared_mirrors_can_be_loaded(inside):
+    """By --only; a pin selects the digest that it names."""
+    contents = {tag: image((inside.name, tag)) for tag in ("1.0", "2.0")}
+    carry(inside.folder / "usb", *(item(inside, one, name, tag) for name in ("app", "web") for tag, one in contents.items()))
+    declare(inside, f"tags: {{names: ['1.0@{contents['1.0'].digest}', '2.0@sha256:{'0' * 64}']}}")
+
+    ran = inside.run("bundle", "load", "usb", "mirrors.d", "--only", "a/app", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert actions(ran) == [("create", f"app:1.0@{contents['1.0'].digest}")]
+
+
 @pytest.mark.row("LOAD-03")
 def test_unsigned_bundle_is_refused_where_a_signature_is_required(inside):
     """Before anything of it is used."""
@@ -479,3 +510,17 @@ def test_image_with_an_external_layer_is_loaded(inside):
 
     assert ran.code == 0, ran.stderr
     assert inside.served_digest("app", "1.0") == content.digest
+
+
+def test_images_are_loaded_into_a_layout(inside):
+    """The destination of a bundle may be a folder as well."""
+    content = index(inside.name)
+    inside.write("registries.yaml", json.dumps({"version": 1, "layouts": {"store": {"path": "store"}}}))
+    carry(inside.folder / "usb", Carried(content, f"{SOURCE}/app:1.0", "oci-layout:store/m/app:1.0"))
+
+    ran = inside.run("bundle", "load", "usb", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    listed = json.loads((inside.folder / "store/index.json").read_text())["manifests"]
+    assert [one["digest"] for one in listed if "annotations" in one] == [content.digest]
+    assert inside.run("bundle", "load", "usb", "-o", "json").json["summary"]["kept"] == 1
