@@ -7,6 +7,7 @@ naming the digest of another repository's layer does not publish it.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -17,6 +18,7 @@ from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.referrers import format_fallback_tag, is_fallback_index
 
+_AT_ONCE = 100
 # Reads a manifest of the layout by digest and described type; None if there is none.
 ReadManifest = Callable[[str, str], Manifest | None]
 
@@ -64,14 +66,24 @@ class RepositoryContents:
 class LayoutContents:
     """The contents of a layout, which change with its index."""
 
-    def __init__(self, index: LayoutIndex, read: ReadManifest, *, own_repository: str, is_own_declared: bool) -> None:
-        """Sort the entries of *index*; read manifests when needed, with *read*."""
+    def __init__(self, index: LayoutIndex, read: ReadManifest, *, own_repository: str, is_own_declared: bool, subjects: dict[str, str] | None = None) -> None:
+        """
+        Sort the entries of *index*.
+
+        Args:
+            index: The index.
+            read: Reads a manifest; called when one is needed.
+            own_repository: As for `find_name`.
+            is_own_declared: As for `find_name`.
+            subjects: The subjects of manifests that are known, "" for none; more are added.
+        """
         self._others = index.others
         self._entries = dict.fromkeys(index.entries)
         self._read = read
         self._repositories: dict[str, RepositoryContents] = {}
         self._unnamed: dict[str, IndexEntry] = {}
         self._subjects: dict[str, dict[str, IndexEntry]] | None = None
+        self._known_subjects = {} if subjects is None else subjects
         # Why entries were skipped.
         self.skipped: dict[str, None] = {}
         for entry in self._entries:
@@ -195,13 +207,23 @@ class LayoutContents:
 
     def _find_subjects(self) -> dict[str, dict[str, IndexEntry]]:
         """Return the entries that have a subject, by its digest and theirs."""
-        if self._subjects is None:
-            self._subjects = {}
-            for entry in {entry.digest: entry for entry in self._entries}.values():
-                manifest = self._try_read(entry.digest, entry.media_type)
-                if manifest is not None and manifest.subject is not None:
-                    self._subjects.setdefault(manifest.subject.digest, {})[entry.digest] = entry
+        while self._subjects is None:
+            unread = {entry.digest: entry for entry in self._entries if entry.digest not in self._known_subjects}
+            for number, entry in enumerate(unread.values(), 1):
+                self._learn_subject(entry)
+                if number % _AT_ONCE == 0:
+                    # Others go on, and may change the entries.
+                    time.sleep(0)
+            if all(entry.digest in self._known_subjects for entry in self._entries):
+                self._subjects = {}
+                for entry in self._entries:
+                    if subject := self._known_subjects[entry.digest]:
+                        self._subjects.setdefault(subject, {})[entry.digest] = entry
         return self._subjects
+
+    def _learn_subject(self, entry: IndexEntry) -> None:
+        manifest = self._try_read(entry.digest, entry.media_type)
+        self._known_subjects[entry.digest] = manifest.subject.digest if manifest is not None and manifest.subject is not None else ""
 
     def _try_read(self, digest: str, media_type: str) -> Manifest | None:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imgsync.errors import LayoutError
@@ -71,9 +71,11 @@ def write_index(index: LayoutIndex) -> bytes:
     return b"{%b" % others + b'"manifests":[' + b",".join(b"\n" + entry.raw for entry in index.entries) + b"\n]}\n"
 
 
-def parse_index(raw: bytes, *, where: str) -> LayoutIndex:
+def parse_index(raw: bytes, *, where: str, known: Mapping[bytes, IndexEntry] | None = None) -> LayoutIndex:
     """
     Parse `index.json`, which is in *where*.
+
+    Entries whose line is one of *known* are not parsed again.
 
     Raises:
         LayoutError: It is not valid, or too large.
@@ -86,9 +88,10 @@ def parse_index(raw: bytes, *, where: str) -> LayoutIndex:
     others: list[tuple[str, bytes]] = []
     try:
         reader = _Reader(text)
+        known = known or {}
         for key in reader.iter_keys():
             if key == "manifests":
-                entries += (_read_entry(value, piece.encode("latin-1")) for value, piece in reader.iter_list())
+                entries += reader.iter_entries(known)
             else:
                 others.append((key, reader.take()[1].encode("latin-1")))
     except (ValueError, RecursionError) as error:
@@ -143,12 +146,25 @@ class _Reader:
         if self._at != len(self._text):
             raise _IndexFaultError("it has content behind its end")
 
-    def iter_list(self) -> Iterator[tuple[Any, str]]:
-        """Yield each value of a list, and its text."""
+    def iter_entries(self, known: Mapping[bytes, IndexEntry]) -> Iterator[IndexEntry]:
+        """Yield each entry of the list."""
         for count in self._iter_parts("[", "]"):
             if count == ENTRY_LIMIT:
                 raise _TooLargeError(f"it has more than {ENTRY_LIMIT:,} entries")
-            yield self.take()
+            entry = self._take_known(known) if known else None
+            if entry is None:
+                value, piece = self.take()
+                entry = _read_entry(value, piece.encode("latin-1"))
+            yield entry
+
+    def _take_known(self, known: Mapping[bytes, IndexEntry]) -> IndexEntry | None:
+        """Return the entry of this line, if it is known."""
+        end = self._text.find("\n", self._at)
+        line = self._text[self._at : end].removesuffix(",")
+        found = known.get(line.encode("latin-1"))
+        if found is not None:
+            self._at += len(line)
+        return found
 
     def take(self) -> tuple[Any, str]:
         """Return the next value, and its text."""

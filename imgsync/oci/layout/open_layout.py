@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from imgsync.errors import ImgsyncError, LayoutError, UnsupportedContentError
 from imgsync.oci.layout.contents import LayoutContents
 from imgsync.oci.layout.directory import LayoutFolder
 from imgsync.oci.layout.files import LayoutFiles
-from imgsync.oci.layout.index_json import LayoutIndex, parse_index
+from imgsync.oci.layout.index_json import IndexEntry, LayoutIndex, parse_index
 from imgsync.oci.layout.open_files import open_files
 from imgsync.oci.layout.sweep import find_unused
 from imgsync.oci.layout.writer import LayoutWriter, RunBlocking
@@ -50,8 +51,12 @@ class OpenLayout:
         self._on_warning = on_warning
         self._files: LayoutFiles | None = None
         self._writer: LayoutWriter | None = None
+        self._opening = threading.Lock()
         self._contents: LayoutContents | None = None
         self._version: object = None
+        # What stays as it is when the index changes: the subject of each manifest, and the entries while the index is read again.
+        self._subjects: dict[str, str] = {}
+        self._entries: dict[bytes, IndexEntry] = {}
         # What this run brought into each repository, by path.
         self.brought: dict[str, set[str]] = {}
 
@@ -78,7 +83,9 @@ class OpenLayout:
         files = self.open()
         version = files.read_version() if isinstance(files, LayoutFolder) else None
         if self._contents is None or version != self._version:
+            self._forget()
             self._contents = self._load(files)
+            self._entries = {}
             self._version = version
             for reason in self._contents.skipped:
                 self._on_warning(f"{self.path}: skipped an image: {reason}")
@@ -110,15 +117,20 @@ class OpenLayout:
             LayoutError: It is not a layout, or it is an archive.
             OSError: It cannot be written.
         """
-        if self._writer is None:
-            with contextlib.suppress(FileExistsError):
-                # Not those above it: where a medium is not mounted, nothing must be written instead.
-                Path(self.path).mkdir()
-            files = self.open()
-            if not isinstance(files, LayoutFolder):
-                raise LayoutError(f"{self.path} is an archive, which imgsync only reads", hint="write into a folder; `imgsync bundle create` writes archives")
-            self._writer = LayoutWriter(files, run_blocking=self.run_blocking, load=self.read, note=self._note_version)
+        # Opening may wait for a lock, and the layout has one writer.
+        with self._opening:
+            if self._writer is None:
+                self._writer = self._open_writer()
         return self._writer
+
+    def _open_writer(self) -> LayoutWriter:
+        with contextlib.suppress(FileExistsError):
+            # Not those above it: where a medium is not mounted, nothing must be written instead.
+            Path(self.path).mkdir()
+        files = self.open()
+        if not isinstance(files, LayoutFolder):
+            raise LayoutError(f"{self.path} is an archive, which imgsync only reads", hint="write into a folder; `imgsync bundle create` writes archives")
+        return LayoutWriter(files, run_blocking=self.run_blocking, load=self.read, note=self._note_version)
 
     def check_write(self) -> None:
         """
@@ -194,20 +206,28 @@ class OpenLayout:
         return manifest
 
     def _load(self, files: LayoutFiles) -> LayoutContents:
-        return LayoutContents(self._read_index(files), self.find_manifest, own_repository=self._own_repository, is_own_declared=self._is_own_declared)
+        return LayoutContents(
+            self._read_index(files), self.find_manifest, own_repository=self._own_repository, is_own_declared=self._is_own_declared, subjects=self._subjects
+        )
 
     def _read_index(self, files: LayoutFiles) -> LayoutIndex:
         for left in range(_REREADS, -1, -1):
             raw = files.read_index()
             try:
-                return parse_index(raw, where=self.path)
+                return parse_index(raw, where=self.path, known=self._entries)
             except LayoutError:
                 if not left or not isinstance(files, LayoutFolder):
                     raise
                 time.sleep(_REREAD_PAUSE_SECONDS)
         raise AssertionError
 
+    def _forget(self) -> None:
+        """Forget the contents, but for what helps to read them again."""
+        if self._contents is not None:
+            self._entries = {entry.raw: entry for entry in self._contents.index.entries}
+        self._contents = None
+
     def _note_version(self, version: object) -> None:
         self._version = version
         if version is None:
-            self._contents = None
+            self._forget()

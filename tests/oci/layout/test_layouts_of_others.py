@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -125,3 +126,28 @@ def test_unpacked_export_of_containerd_is_read(registry, tmp_path, content):
         opened_archive.extractall(unpacked, filter="data")
 
     assert_read(LayoutOnDisk(unpacked), "example.org/team/app:1", content)
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "found"),
+    [
+        ("crane", ("pull", "--insecure", "--format", "oci", "{image}", "{folder}"), "usb@{digest}"),
+        ("crane", ("pull", "--insecure", "--format", "oci", "--annotate-ref", "{image}", "{folder}"), "usb@{digest}"),
+        ("oras", ("cp", "--from-plain-http", "--to-oci-layout", "{image}", "{folder}:v1"), "usb:v1"),
+        ("regctl", ("--host", "reg={host},tls=disabled", "image", "copy", "{image}", "ocidir://{folder}:v1"), "usb:v1"),
+    ],
+    ids=["crane", "crane with the name", "oras", "regctl"],
+)
+@pytest.mark.parametrize("content", [image("tool"), index("tool"), image("tool", kind=DOCKER)], ids=["image", "index", "docker"])
+def test_layout_of_a_tool_is_read(registry, tmp_path, program, words, found, content):
+    """Where the tool is found. The name that crane writes has the port of this registry, and so is not a path."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    name = f"tool/{tmp_path.name.lower()}"
+    push(registry, name, "1", content)
+    folder = tmp_path / "layout"
+    filled = [word.format(image=f"{registry.host}/{name}:1", folder=folder, host=registry.host) for word in words]
+
+    subprocess.run([program, *filled], check=True, timeout=60)
+
+    assert_read(LayoutOnDisk(folder), found.format(digest=content.digest), content)
