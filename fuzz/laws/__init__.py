@@ -21,6 +21,7 @@ from fuzz.laws.files import conversions, layouts, locks, settings
 from fuzz.laws.fleet import messages
 from fuzz.laws.http import answers, exchanges, headers
 from fuzz.laws.http2 import connections, header_blocks
+from fuzz.laws.inventories import inventories
 from fuzz.laws.leases import leases
 from fuzz.laws.nodes import nodes
 from fuzz.laws.registries import blobs, listings, manifests
@@ -53,6 +54,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             layouts,
             archives,
             bundles,
+            inventories,
             locks,
             durations,
             answers,
