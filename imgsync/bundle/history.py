@@ -6,23 +6,49 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from imgsync.bundle.model import Bundle
 from imgsync.state.run_notes import BundleNote
+from imgsync.system.dataclass import dataclass
 
 
-def find_newer(bundle: Bundle, loaded: Sequence[BundleNote]) -> BundleNote | None:
+@dataclass(frozen=True, slots=True)
+class NewerBundle:
     """
-    Return a loaded bundle that is newer than *bundle*, if any.
+    A loaded bundle that is newer than another.
 
-    One is newer that continues *bundle*, or that was loaded after *bundle* was. Of a bundle without a parent that was never loaded, nothing is known.
+    `is_certain` is False if a bundle between both was not loaded, so that their order is not known.
+    """
+
+    note: BundleNote
+    is_certain: bool = True
+
+
+def find_newer(bundle: Bundle, loaded: Sequence[BundleNote]) -> NewerBundle | None:
+    """
+    Return a loaded bundle that is, or may be, newer.
+
+    One is newer that continues *bundle*, or that was loaded after *bundle* was. One may be newer whose chain has a gap, where *bundle* may belong. Of a
+    bundle without a parent that was never loaded, nothing is known.
     """
     parents = {note.id: note.parent for note in loaded} | {bundle.id: bundle.parent}
     older = set(_iter_ancestors(bundle.id, parents))
+    others = [note for note in reversed(loaded) if note.id != bundle.id and note.id not in older]
     own = next((note.moment for note in loaded if note.id == bundle.id), None)
-    for note in reversed(loaded):
-        if note.id == bundle.id or note.id in older:
-            continue
+    for note in others:
         if bundle.id in _iter_ancestors(note.id, parents) or (own is not None and note.moment > own):
-            return note
-    return None
+            return NewerBundle(note)
+    if not bundle.parent:
+        return None
+    last = max((note.moment for note in loaded if note.id == bundle.id or note.id in older), default="")
+    return next((NewerBundle(note, is_certain=False) for note in others if note.moment >= last and _has_gap(note, parents)), None)
+
+
+def find_gap(bundle: Bundle, loaded: Sequence[BundleNote]) -> str:
+    """Return the parent of *bundle* if it was not loaded, else ""."""
+    return "" if any(note.id == bundle.parent for note in loaded) else bundle.parent
+
+
+def _has_gap(note: BundleNote, parents: Mapping[str, str]) -> bool:
+    *_, first = (note.id, *_iter_ancestors(note.id, parents))
+    return first not in parents
 
 
 def _iter_ancestors(name: str, parents: Mapping[str, str]) -> Iterator[str]:

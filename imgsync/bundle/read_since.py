@@ -32,15 +32,17 @@ def read_chain(paths: Sequence[str]) -> tuple[Bundle, ...]:
     for path, bundle in by_id.values():
         if bundle.parent and bundle.parent not in by_id:
             raise UsageError(
-                f"{path} continues the bundle {bundle.parent}, which is missing",
+                f"{path} continues bundle {shorten_digest(bundle.parent)}, which is missing",
                 hint="name it with another --since: all bundles back to one without a parent are needed",
             )
     children = Counter(bundle.parent for _, bundle in by_id.values())
     twice = next((parent for parent, count in children.items() if count > 1), None)
     if twice is not None:
         names = " and ".join(path for path, bundle in by_id.values() if bundle.parent == twice)
-        what = f"continue the same bundle, {shorten_digest(twice)}" if twice else "have no parent"
-        raise UsageError(f"{names} are not one chain: they {what}", hint="name the bundles that were loaded, each with its parent")
+        what = f"they continue the same bundle, {shorten_digest(twice)}" if twice else "each of them begins a chain"
+        raise UsageError(
+            f"{names} are not one chain: {what}", hint="name the bundles of one chain; a bundle made without --since, also with --have, begins one"
+        )
     return tuple(_order({bundle.parent: bundle for _, bundle in by_id.values()}))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from imgsync.apply.copy_change import make_known_blobs
 from imgsync.bundle.expected_blobs import ExpectedBlobs, MissingParts
 from imgsync.bundle.findings import SignatureCheck
-from imgsync.bundle.history import find_newer
+from imgsync.bundle.history import NewerBundle, find_gap, find_newer
 from imgsync.bundle.image_needs import ImageNeeds
 from imgsync.bundle.load_config import build_bundle_config, keep_tags, narrow_config
 from imgsync.bundle.model import Bundle
@@ -34,6 +34,7 @@ from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Change, Plan, PlanError
+from imgsync.plan.refusal import IMMUTABLE, OLDER
 from imgsync.state.run_notes import BundleNote
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_count, format_timestamp
@@ -63,8 +64,9 @@ class BundleLoad:
 
     damage_hint = DAMAGE_HINT
 
-    def __init__(self, session: Session, index: SourceIndex, volumes: OpenBundle, options: LoadOptions, *, refresh: bool) -> None:
+    def __init__(self, session: Session, index: SourceIndex, volumes: OpenBundle, options: LoadOptions, *, refresh: bool, is_older: bool) -> None:
         """Answer for every source of *session* from *volumes*."""
+        self._why_immutable = OLDER if is_older else IMMUTABLE
         self._session = session
         self._index = index
         self._skips_missing = options.skip_missing
@@ -85,7 +87,7 @@ class BundleLoad:
 
     def attach(self, context: PlanContext) -> PlanContext:
         """Return *context* for a plan that checks for missing parts."""
-        return replace(context, check_parts=self._bundle.expected.check)
+        return replace(context, check_parts=self._bundle.expected.check, why_immutable=self._why_immutable)
 
     def approve_after(self, ask: Callable[[Plan], None] | None) -> Callable[[Plan], None]:
         """Return what refuses an incomplete plan, and then calls *ask*."""
@@ -140,10 +142,12 @@ def run_load(options: LoadOptions, apply: ApplyOptions, common: CommonOptions) -
     ):
         newer = find_newer(index.document, opened.state.loaded_bundles)
         config = found if newer is None else _handle_older(found, index.document, newer, options, opened.log)
+        _warn_of_gap(index.document, opened)
         if not signature.is_checked:
             opened.log.warning("bundle.unsigned", bundle=index.document.id, reason=_UNSIGNED)
         _warn_of_volumes(volumes, opened.log)
-        session = replace(opened, load=BundleLoad(opened, index, volumes, options, refresh=apply.refresh))
+        load = BundleLoad(opened, index, volumes, options, refresh=apply.refresh, is_older=newer is not None and not options.allow_older)
+        session = replace(opened, load=load)
         if options.dry_run:
             return _run_dry(session, config, apply)
         ends_interruption = _begin(session, index.document)
@@ -151,7 +155,7 @@ def run_load(options: LoadOptions, apply: ApplyOptions, common: CommonOptions) -
         from imgsync.cli.apply_run import run_apply
 
         exit_code = run_apply(session, config, apply)
-        _record(session, index.document, is_kept_older=newer is not None and not options.allow_older, ends_interruption=ends_interruption and not exit_code)
+        _record(session, index.document, None if options.allow_older else newer, ends_interruption=ends_interruption and not exit_code)
         return exit_code
 
 
@@ -188,14 +192,22 @@ def _warn_of_volumes(volumes: OpenBundle, log: Logger) -> None:
         log.warning("bundle.volume_missing", volume=file, images=len(images), reason=f"needed by {_join(list(images))}")
 
 
-def _handle_older(config: Config, document: Bundle, newer: BundleNote, options: LoadOptions, log: Logger) -> Config:
+def _handle_older(config: Config, document: Bundle, newer: NewerBundle, options: LoadOptions, log: Logger) -> Config:
     """Return *config*, which moves tags back only if asked to."""
-    what = f"bundle {shorten_digest(document.id)} is older than {shorten_digest(newer.id)}, which was loaded {newer.moment}"
+    verb, gap = ("is", "") if newer.is_certain else ("may be", ", after a bundle that was not loaded")
+    what = f"bundle {shorten_digest(document.id)} {verb} older than {shorten_digest(newer.note.id)}, which was loaded {newer.note.moment}{gap}"
     if options.allow_older:
         log.warning("bundle.older", reason=f"{what}; tags move back to what it has, because of --allow-older")
         return config
     log.warning("bundle.older", reason=f"{what}; tags that serve another digest are left as they are (--allow-older moves them back)")
     return keep_tags(config)
+
+
+def _warn_of_gap(document: Bundle, session: Session) -> None:
+    """Log that the bundle before *document* was not loaded."""
+    if parent := find_gap(document, session.state.loaded_bundles):
+        what = f"bundle {shorten_digest(document.id)} continues {shorten_digest(parent)}, which was not loaded with this state"
+        session.log.warning("bundle.gap", bundle=document.id, parent=parent, reason=f"{what}; images that only that one has are missing: load it, too")
 
 
 def _run_dry(session: Session, config: Config, apply: ApplyOptions) -> int:
@@ -219,12 +231,11 @@ def _begin(session: Session, document: Bundle) -> bool:
         return False
 
 
-def _record(session: Session, document: Bundle, *, is_kept_older: bool, ends_interruption: bool) -> None:
-    """Note that a bundle was loaded, unless it is older than another."""
+def _record(session: Session, document: Bundle, newer: NewerBundle | None, *, ends_interruption: bool) -> None:
+    """Note that a bundle was loaded, before *newer* if that is given."""
     state, moment = session.state, format_timestamp(datetime.now(UTC), milliseconds=True)
     try:
-        if not is_kept_older:
-            state.record_bundle(BundleNote(document.id, document.parent, moment))
+        state.record_bundle(BundleNote(document.id, document.parent, moment if newer is None else min(moment, newer.note.moment)))
         if ends_interruption and state.was_interrupted:
             state.record_run_end(remaining=state.remaining, successes=(), requeues=state.requeues, moment=moment)
     except StateError as error:

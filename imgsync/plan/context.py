@@ -18,6 +18,7 @@ from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.destination_tags import DestinationTags
 from imgsync.plan.listener import NoListener, PlanListener
+from imgsync.plan.refusal import IMMUTABLE
 from imgsync.policy.policy import ImagePolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
@@ -53,6 +54,7 @@ class PlanContext:
         listener: Receives the progress.
         locks: The locks of the mirrors; None without `--locked` and `--frozen`.
         check_parts: Raises an error if the blobs of a pending image are neither at the source nor at its destination; None if no source leaves out any.
+        why_immutable: How the reason begins if an immutable tag would move.
     """
 
     registries: Registries
@@ -71,6 +73,7 @@ class PlanContext:
     listener: PlanListener = field(default_factory=NoListener)
     locks: Locks | None = None
     check_parts: CheckParts | None = None
+    why_immutable: str = IMMUTABLE
 
     @property
     def is_frozen(self) -> bool:

@@ -27,6 +27,7 @@ class Facts:
         missing_content: Number of manifests and blobs that the destination lacks.
         hold_reason: Why the digest is too young; "" if it is not.
         is_uncompared: The destination requires a login that we do not have.
+        why_immutable: How the reason begins if an immutable tag would move.
     """
 
     desired: str
@@ -39,6 +40,7 @@ class Facts:
     missing_content: int = 0
     hold_reason: str = ""
     is_uncompared: bool = False
+    why_immutable: str = IMMUTABLE
 
 
 def decide(facts: Facts) -> tuple[Action, str]:
@@ -60,7 +62,7 @@ def _compare(facts: Facts) -> tuple[Action, str]:
         return _check_content(facts)
     moved = f"{shorten_digest(facts.served)} → {shorten_digest(facts.desired)}"
     if facts.is_immutable:
-        return Action.REFUSE, f"{IMMUTABLE}: {moved}"
+        return Action.REFUSE, f"{facts.why_immutable}: {moved}"
     if facts.has_other_settings:
         return Action.UPDATE, f"the declared platforms or referrers changed: {moved}"
     return Action.UPDATE, f"source moved {moved}" if facts.is_recorded else f"destination differs from the source: {moved}"

@@ -29,6 +29,7 @@ class TargetPlanner:
         """Read from *sources* and *targets* what the state lacks."""
         self._mirror = mirror
         self._refresh = context.refresh
+        self._why_immutable = context.why_immutable
         self._policy = context.policy
         self._minimum_age = MinimumAge(mirror.tags, context.state, now=context.now)
         self._sources = sources
@@ -121,6 +122,7 @@ class TargetPlanner:
             missing_content=self._count_missing_content(tag, target, desired),
             hold_reason=hold_reason,
             is_uncompared=self._targets.is_uncompared(target),
+            why_immutable=self._why_immutable,
         )
 
     def _count_missing_content(self, tag: SourceTag, target: Target, desired: str) -> int:

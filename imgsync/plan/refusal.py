@@ -7,6 +7,7 @@ from imgsync.errors import PolicyViolationError
 # A refused change's reason begins with one of these.
 REQUIRED = "requirement not met: "
 IMMUTABLE = "tag is declared immutable"
+OLDER = "the bundle is older than one that was loaded"
 NOT_OURS = "the state no longer records that imgsync pushed this tag; not deleted"
 OTHER_MIRROR = "the state does not record that this mirror pushed this tag; not deleted"
 BACK = "no longer gone at the source since the plan was made; not deleted"
@@ -16,6 +17,7 @@ NO_RECORD = "the state has no record of this tag; not deleted"
 _REMEDIES = {
     REQUIRED: PolicyViolationError.remedy,
     IMMUTABLE: "ask the publisher why the tag moved; to mirror the new image, change `immutable` of the mirror",
+    OLDER: "nothing, if the newer image is right; to move the tag back, load the bundle with --allow-older",
     NOT_OURS: "delete the tag yourself, or make the plan again",
     OTHER_MIRROR: "make the plan again with the present state, or delete the tag yourself",
     BACK: "make the plan again",

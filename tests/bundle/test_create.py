@@ -8,6 +8,7 @@ import pytest
 
 from imgsync.bundle.document import decode_bundle
 from imgsync.bundle.open_bundle import OpenBundle
+from imgsync.oci.spec.digest import shorten_digest
 from tests.support.images import artifact, image, index, layer, push, shared_base_images
 from tests.support.signing import sig_tag
 from tests.switches import status
@@ -225,7 +226,7 @@ def test_chain_of_bundles_is_continued(lab):
     assert digests(two) == whole(second) - first.all_blobs.keys()
     assert [found.source.tag for found in three.images] == ["3"]
     assert gap.code == 3
-    assert f"three continues the bundle {two.id}, which is missing" in gap.stderr.replace("\n", " ")
+    assert f"three continues bundle {shorten_digest(two.id)}, which is missing" in gap.stderr.replace("\n", " ")
 
 
 def test_two_ends_of_a_chain_are_refused(lab):

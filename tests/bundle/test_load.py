@@ -453,6 +453,9 @@ def test_older_bundle_moves_no_tag_back(inside):
     assert ran.code == 1
     assert "is older than" in ran.events("bundle.older")[0]["reason"]
     assert actions(ran) == [("create", "late:1.0"), ("refuse", "app:1.0")]
+    (refused,) = [one for one in ran.json["outcomes"] if one["action"] == "refuse"]
+    assert refused["reason"].startswith("the bundle is older than one that was loaded: ")
+    assert "with --allow-older" in inside.run("bundle", "load", "one", "--dry-run").stdout
     inside.assert_served("app", "1.0", new)
     assert inside.run("bundle", "load", "two", "-o", "json").json["summary"]["kept"] == 1
 
@@ -467,6 +470,37 @@ def test_newer_bundle_moves_tags(inside):
         assert inside.run("bundle", "load", str(number)).code == 0
 
         inside.assert_served("app", "1.0", image((inside.name, number)))
+
+
+def test_bundle_that_was_not_loaded_is_named(inside):
+    """The one before has images that this one does not bring."""
+    missing = carry(inside.folder / "one", item(inside, image((inside.name, 1)), "other"))
+    last = carry(inside.folder / "two", item(inside, image((inside.name, 2))), parent=missing.id)
+
+    ran = inside.run("bundle", "load", "two")
+
+    (said,) = ran.events("bundle.gap")
+    assert (ran.code, said["bundle"], said["parent"]) == (0, last.id, missing.id)
+    assert inside.run("bundle", "load", "one").events("bundle.gap") == []
+    assert inside.run("bundle", "load", "two").events("bundle.gap") == []
+
+
+def test_bundle_that_may_fill_a_gap_moves_no_tag_back(inside):
+    """One that was forgotten comes late, while a later one is still missing."""
+    first = carry(inside.folder / "1", item(inside, image(inside.name), "other"))
+    second = carry(inside.folder / "2", item(inside, image((inside.name, 2))), parent=first.id)
+    third = carry(inside.folder / "3", item(inside, image((inside.name, 3)), "more"), parent=second.id)
+    newest = image((inside.name, 4))
+    carry(inside.folder / "4", item(inside, newest), parent=third.id)
+    assert [inside.run("bundle", "load", name).code for name in ("1", "4")] == [0, 0]
+
+    late = inside.run("bundle", "load", "2")
+
+    assert late.code == 1
+    assert "may be older than" in late.events("bundle.older")[0]["reason"]
+    inside.assert_served("app", "1.0", newest)
+    again = inside.run("bundle", "load", "4")
+    assert (again.code, again.events("bundle.older")) == (0, [])
 
 
 def test_limits_hold_as_for_apply(inside):
