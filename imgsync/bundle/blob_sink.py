@@ -24,12 +24,12 @@ class BlobSink:
     """
 
     def __init__(
-        self, blob: Descriptor, stored: Stored, files: PieceFiles, *, thread: NativeThread, note: Callable[[Stored], None], leave: Callable[[], None]
+        self, blob: Descriptor, stored: Stored, files: PieceFiles, *, thread: NativeThread, note: Callable[[Stored], None], leave: Callable[[bool], None]
     ) -> None:
         """
         Prepare for *blob*, whose pieces are in *stored*.
 
-        *note* is called in the thread once all is written, *leave* at the end in any case.
+        *note* is called in the thread once all is written, *leave* at the end, with whether the blob is finished.
         """
         self._digest = blob.digest
         self._verifier = DigestVerifier(blob.digest, blob.size_bytes, f"blob {blob.digest}")
@@ -66,17 +66,17 @@ class BlobSink:
             OSError: It cannot be written.
         """
         self._thread.run(self._finish)
-        self._end()
+        self._end(is_finished=True)
 
     def abort(self) -> None:
         """Give up the blob; it may begin again. Does nothing after `commit`."""
-        self._end()
+        self._end(is_finished=False)
 
-    def _end(self) -> None:
+    def _end(self, *, is_finished: bool) -> None:
         self._waiting.clear()
         if self._is_open:
             self._is_open = False
-            self._leave()
+            self._leave(is_finished)
 
     def _flush(self) -> None:
         """Write what is waiting; runs in the thread."""

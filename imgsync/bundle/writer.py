@@ -191,9 +191,9 @@ class BundleWriter:
         self._journal.add(digest, stored)
         self._unsynced_bytes += sum(piece.size_bytes for piece in stored.pieces)
 
-    def _leave(self, digest: str) -> None:
+    def _leave(self, digest: str, is_finished: bool) -> None:
         self._under_way.discard(digest)
-        if self._unsynced_bytes >= _SYNC_BYTES and not self._is_syncing:
+        if is_finished and self._unsynced_bytes >= _SYNC_BYTES and not self._is_syncing:
             self._sync()
 
     def _sync(self) -> None:

@@ -7,8 +7,10 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import gevent
 import pytest
 
 from imgsync.bundle.placement import Content, place
@@ -100,6 +102,29 @@ def test_file_system_without_large_files_is_named_before_anything_is_read(tmp_pa
         BundleWriter(tmp_path, place([large], volume_bytes=4 * _GIB)).close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("call", ["fsync", "pwrite", "fdatasync"])
+def test_slow_disk_stops_no_other_work(tmp_path, monkeypatch, call):
+    """Each call that may take long waits here until another greenlet has run."""
+    cargo = make_cargo(2)
+    real, went_on = getattr(os, call), []
+
+    def wait_for_another(*arguments: object) -> object:
+        has_run = threading.Event()
+        hub.loop.run_callback_threadsafe(has_run.set)
+        went_on.append(has_run.wait(timeout=20))
+        return real(*arguments)
+
+    hub = gevent.get_hub()
+    monkeypatch.setattr(os, call, wait_for_another)
+    with BundleWriter(tmp_path, place(cargo.contents)) as writer:
+        for digest, content in cargo.data.items():
+            write_blob(writer, content, digest, chunk_bytes=1 << 20)
+        writer.finish()
+
+    assert went_on
+    assert all(went_on)
 
 
 _MEASURE = """
