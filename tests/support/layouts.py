@@ -55,7 +55,7 @@ class LayoutOnDisk:
     @property
     def names(self) -> dict[str, str]:
         """Return the digest of each name, which both annotations must have."""
-        named = [entry for entry in self.entries if "annotations" in entry]
+        named = [entry for entry in self.entries if {REF_NAME, CONTAINERD_NAME} & entry.get("annotations", {}).keys()]
         assert all(entry["annotations"][REF_NAME] == entry["annotations"][CONTAINERD_NAME] for entry in named)
         return {entry["annotations"][REF_NAME]: entry["digest"] for entry in named}
 

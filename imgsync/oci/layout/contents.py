@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from imgsync.errors import ImgsyncError
-from imgsync.oci.layout.index_json import IndexEntry, LayoutIndex
+from imgsync.oci.layout.index_json import IndexEntry, LayoutIndex, add_repositories
 from imgsync.oci.layout.names import EntryName, find_name
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.manifest import Manifest
@@ -128,11 +128,16 @@ class LayoutContents:
 
     def put_unnamed(self, entry: IndexEntry, subject: str) -> None:
         """List *entry*, which refers to *subject*, without a name."""
-        if entry.digest not in self._unnamed:
-            self._unnamed[entry.digest] = entry
+        known = self._unnamed.get(entry.digest)
+        if known is None or (known.repositories and not {*entry.repositories} <= {*known.repositories}):
+            if known is not None:
+                self._entries.pop(known, None)
+                entry = add_repositories(known, entry.repositories)
             self._entries[entry] = None
+            self._unnamed[entry.digest] = entry
+            self._sort_in(EntryName(""), entry)
         if self._subjects is not None:
-            self._subjects.setdefault(subject, {}).setdefault(entry.digest, entry)
+            self._subjects.setdefault(subject, {})[entry.digest] = self._unnamed[entry.digest]
 
     def remove_unnamed(self, digest: str) -> None:
         """Remove the entry without a name, if it is there."""
@@ -163,11 +168,15 @@ class LayoutContents:
             return False
         if repository.has_root(digest) or digest in repository.members:
             return True
-        repository.members |= self.find_members(repository.take_unread())
+        repository.members |= self._find_members(repository.take_unread(), is_listed=lambda one: not one.repositories)
         return digest in repository.members
 
     def find_members(self, roots: Iterable[IndexEntry]) -> set[str]:
         """Return the digests of all that *roots* reference, themselves and referrers included."""
+        return self._find_members(roots, is_listed=lambda _: True)
+
+    def _find_members(self, roots: Iterable[IndexEntry], *, is_listed: Callable[[IndexEntry], bool]) -> set[str]:
+        """Return what *roots* reference, with referrers that *is_listed* chooses."""
         found: set[str] = set()
         waiting = [(entry.digest, entry.media_type) for entry in roots]
         while waiting:
@@ -179,14 +188,16 @@ class LayoutContents:
             if manifest is not None:
                 found.update(blob.digest for blob in manifest.blobs)
                 waiting += ((child.digest, child.media_type) for child in manifest.children)
-            waiting += ((one.digest, one.media_type) for one in self._find_subjects().get(digest, {}).values() if one.digest in self._unnamed)
+            referrers = self._find_subjects().get(digest, {}).values()
+            waiting += ((one.digest, one.media_type) for one in referrers if one.digest in self._unnamed and is_listed(one))
         return found
 
     def list_referrers(self, path: str, digest: str) -> tuple[IndexEntry, ...]:
         """Return the entries that refer to *digest*, by subject or fallback tag."""
         repository = self._repositories.get(path)
         listed = self._find_subjects().get(digest, {})
-        found = {one.digest: one for one in listed.values() if one.digest in self._unnamed or (repository is not None and repository.has_root(one.digest))}
+        shared = {digest for digest in listed if digest in self._unnamed and not self._unnamed[digest].repositories}
+        found = {one.digest: one for one in listed.values() if one.digest in shared or (repository is not None and repository.has_root(one.digest))}
         for entry in self.find_tag(EntryName(path, format_fallback_tag(digest))):
             index = self._read(entry.digest, entry.media_type)
             if index is not None and is_fallback_index(index, digest):
@@ -200,10 +211,11 @@ class LayoutContents:
     def _sort_in(self, name: EntryName, entry: IndexEntry) -> None:
         if not entry.containerd_name and not entry.ref_name:
             self._unnamed.setdefault(entry.digest, entry)
-        repository = self._repositories.get(name.path)
-        if repository is None:
-            repository = self._repositories[name.path] = RepositoryContents()
-        repository.add(name.tag, entry)
+        for path in entry.repositories or ((name.path,) if name.path else ()):
+            repository = self._repositories.get(path)
+            if repository is None:
+                repository = self._repositories[path] = RepositoryContents()
+            repository.add(name.tag, entry)
 
     def _find_subjects(self) -> dict[str, dict[str, IndexEntry]]:
         """Return the entries that have a subject, by its digest and theirs."""

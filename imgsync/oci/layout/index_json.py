@@ -16,6 +16,7 @@ from typing import Any
 from imgsync.errors import LayoutError
 from imgsync.oci.spec.bounded_json import count_values
 from imgsync.oci.spec.media_types import OCI_INDEX, normalize_media_type
+from imgsync.oci.spec.reference import is_repository_path
 from imgsync.oci.spec.strict_json import dump_json
 from imgsync.system.dataclass import dataclass
 
@@ -26,6 +27,8 @@ ENTRY_LIMIT = 200_000
 _VALUE_LIMIT = 2_500_000
 _REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
+# In an entry without a name: the paths of the repositories that it belongs to, with a space between them.
+_REPOSITORIES = "vnd.imgsync.repositories"
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOO_LARGE = "split the layout into several"
 _DAMAGED = "write the layout again; what wrote it was interrupted, or does not write OCI layouts"
@@ -36,7 +39,7 @@ class IndexEntry:
     """
     One entry: where it points, and its names as written.
 
-    `raw` are its bytes. Digest and names are unchecked.
+    `raw` are its bytes. Digest and names are unchecked. An entry without a name belongs to its `repositories`, or to all if there are none.
     """
 
     raw: bytes
@@ -45,6 +48,7 @@ class IndexEntry:
     size_bytes: int
     ref_name: str = ""
     containerd_name: str = ""
+    repositories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,27 @@ class LayoutIndex:
     others: tuple[tuple[str, bytes], ...] = (("schemaVersion", b"2"), ("mediaType", dump_json(OCI_INDEX)))
 
 
-def make_entry(media_type: str, digest: str, size_bytes: int, *, name: str = "", artifact_type: str = "") -> IndexEntry:
-    """Return a new entry; *name*, PATH:TAG, becomes both annotations."""
+def make_entry(media_type: str, digest: str, size_bytes: int, *, name: str = "", artifact_type: str = "", repository: str = "") -> IndexEntry:
+    """
+    Return a new entry.
+
+    *name*, PATH:TAG, becomes both annotations. Without it, the entry belongs to *repository*.
+    """
     document: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size_bytes}
     if artifact_type:
         document["artifactType"] = artifact_type
     if name:
         document["annotations"] = {_CONTAINERD_NAME: name, _REF_NAME: name}
-    return IndexEntry(dump_json(document), digest, media_type, size_bytes, name, name)
+    elif repository:
+        document["annotations"] = {_REPOSITORIES: repository}
+    return _read_entry(document, dump_json(document))
+
+
+def add_repositories(entry: IndexEntry, repositories: tuple[str, ...]) -> IndexEntry:
+    """Return *entry*, which has no name, in more repositories."""
+    document = json.loads(entry.raw)
+    document["annotations"] = {**document["annotations"], _REPOSITORIES: " ".join(sorted({*entry.repositories, *repositories}))}
+    return _read_entry(document, dump_json(document))
 
 
 def write_index(index: LayoutIndex) -> bytes:
@@ -205,4 +222,6 @@ def _read_entry(value: Any, raw: bytes) -> IndexEntry:
     names = annotations if isinstance(annotations, dict) else {}
     ref_name, containerd_name = (name if isinstance(name := names.get(key), str) else "" for key in (_REF_NAME, _CONTAINERD_NAME))
     shared = ref_name if ref_name == containerd_name else containerd_name
-    return IndexEntry(raw, digest, normalize_media_type(media_type) if isinstance(media_type, str) else "", size, ref_name, shared)
+    listed = "" if ref_name or containerd_name else names.get(_REPOSITORIES)
+    repositories = tuple(path for path in listed.split() if is_repository_path(path)) if isinstance(listed, str) else ()
+    return IndexEntry(raw, digest, normalize_media_type(media_type) if isinstance(media_type, str) else "", size, ref_name, shared, repositories)

@@ -37,6 +37,8 @@ def find_name(entry: IndexEntry, own_repository: str, *, is_own_declared: bool) 
     if not is_digest(entry.digest):
         return f"{sanitize_message(entry.digest, limit=_SHOWN)!r} is not a sha256 or sha512 digest"
     written = entry.containerd_name or entry.ref_name
+    if entry.repositories:
+        return EntryName(entry.repositories[0])
     if not written or (not entry.containerd_name and is_tag(written)):
         return EntryName(own_repository, written)
     path, tag, has_digest = _split(written)

@@ -47,7 +47,8 @@ class LayoutStore(LayoutReader):
         subject = "" if manifest.subject is None else manifest.subject.digest
         written = "" if name is None else f"{name.path}:{name.tag}"
         artifact_type = manifest.artifact_type if name is None else ""
-        entry = make_entry(manifest.content_type, digest, manifest.size_bytes, name=written, artifact_type=artifact_type)
+        owner = "" if name is not None else reference.repository.path
+        entry = make_entry(manifest.content_type, digest, manifest.size_bytes, name=written, artifact_type=artifact_type, repository=owner)
         self._change_index(operation, IndexChange(name, entry, subject, self._check_write))
         self._layout.write().journal.note_referenced([digest])
         return manifest.subject is not None

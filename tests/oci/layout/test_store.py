@@ -58,6 +58,45 @@ def test_pushed_image_is_pulled_by_tag_and_digest(layout):
 
 
 @pytest.mark.row("LAY-05")
+def test_referrer_belongs_to_repositories(layout):
+    """Two repositories have the image, one has the SBOM: it is not shown in the other until it is pushed there."""
+    with opened(layout.folder) as store:
+        content = push(store, "private/app:1", image(1))
+        push(store, "public/app:1", content)
+        bill = artifact(1, subject=content)
+        push(store, f"private/app@{bill.digest}", bill)
+    digest, data = first_layer(bill), bill.blobs[first_layer(bill)]
+
+    for origin in ("source", "destination"):
+        with opened(layout.folder, origin) as store:
+            assert [one.digest for one in store.list_referrers(repository("private/app"), content.digest)] == [bill.digest]
+            assert store.has_blob(repository("private/app"), blob(digest, data))
+            for other in ("public/app", "usb"):
+                assert store.list_referrers(repository(other), content.digest) == ()
+                assert store.resolve(name(f"{other}@{bill.digest}")) is None
+                assert not store.has_blob(repository(other), blob(digest, data))
+
+    with opened(layout.folder) as store:
+        push(store, f"public/app@{bill.digest}", bill)
+        push(store, f"public/app@{bill.digest}", bill)
+    with opened(layout.folder, "source") as store:
+        for path in ("private/app", "public/app"):
+            assert store.pull_manifest(name(f"{path}@{bill.digest}")).raw == bill.raw
+            assert [one.digest for one in store.list_referrers(repository(path), content.digest)] == [bill.digest]
+    assert len(layout.entries) == 3
+
+
+def test_referrer_of_another_tool_belongs_to_all(layout):
+    """It does not say where it belongs."""
+    content = layout.make().add(image(1), annotations=named("a/b:1"))
+    bill = layout.add(artifact(1, subject=content))
+
+    with opened(layout.folder, "source") as store:
+        assert [one.digest for one in store.list_referrers(repository("a/b"), content.digest)] == [bill.digest]
+        assert store.pull_manifest(name(f"a/b@{bill.digest}")).raw == bill.raw
+
+
+@pytest.mark.row("LAY-05")
 def test_content_belongs_to_repositories(layout):
     """Naming the digest of another repository's layer is not to have it."""
     with opened(layout.folder) as store:
