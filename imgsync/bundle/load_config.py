@@ -52,12 +52,12 @@ class _Group:
     names: dict[str, set[str]] = field(default_factory=dict)
 
 
-def build_bundle_config(index: SourceIndex, registries: RegistriesConfig) -> Config:
+def build_bundle_config(index: SourceIndex, registries: RegistriesConfig, *, file: str) -> Config:
     """
     Build mirrors that copy each image of a bundle.
 
     Each image goes to the destination that the bundle names. The mirrors have the names of those that it was made from; one whose images no single template
-    names is divided.
+    names is divided. *file* is the path of the document.
 
     Raises:
         ConfigError: A variable in the settings of a destination is not set.
@@ -74,7 +74,7 @@ def build_bundle_config(index: SourceIndex, registries: RegistriesConfig) -> Con
     mirrors: list[Mirror] = []
     within: dict[str, Mapping[str, Collection[str]]] = {}
     for key, group in groups.items():
-        mirror = _make_mirror(_choose_name(key.mirror, taken, wanted), key, group)
+        mirror = _make_mirror(_choose_name(key.mirror, taken, wanted), key, group, file)
         mirrors.append(mirror)
         within[mirror.name] = {path: frozenset(name.partition("@")[0] for name in names) for path, names in group.names.items()}
     registries.raise_if_unset(*(destination.registry for mirror in mirrors for destination in mirror.destinations))
@@ -163,7 +163,7 @@ def _choose_name(wanted: str, taken: set[str], others: Iterable[str]) -> str:
     return name
 
 
-def _make_mirror(name: str, key: _Key, group: _Group) -> Mirror:
+def _make_mirror(name: str, key: _Key, group: _Group, file: str) -> Mirror:
     # A listing has neither digests nor what looks like a tag of referrers.
     exact = tuple(sorted({one for names in group.names.values() for one in names if is_pin(one) or is_referrers_tag(one)}))
     return Mirror(
@@ -171,4 +171,6 @@ def _make_mirror(name: str, key: _Key, group: _Group) -> Mirror:
         source=Source(key.registry, (key.above,)) if key.above else Source(key.registry, repositories=tuple(sorted(group.names))),
         destinations=(key.destination,),
         tags=TagFilter(names=exact, include=("*",) if exact else ()),
+        file=file,
+        line=1,
     )

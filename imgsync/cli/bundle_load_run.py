@@ -15,7 +15,7 @@ from imgsync.bundle.findings import SignatureCheck
 from imgsync.bundle.history import NewerBundle, find_gap, find_newer
 from imgsync.bundle.image_needs import ImageNeeds
 from imgsync.bundle.load_config import build_bundle_config, keep_tags, narrow_config
-from imgsync.bundle.model import Bundle
+from imgsync.bundle.model import DOCUMENT_NAME, Bundle
 from imgsync.bundle.open_bundle import OpenBundle
 from imgsync.bundle.signature import read_signed_bundle
 from imgsync.bundle.source import DAMAGE_HINT, BundleSource, LoadedBundle
@@ -170,7 +170,8 @@ def _open(options: LoadOptions, common: CommonOptions) -> Iterator[tuple[Config,
     registries = load_registries(common.registries, os.environ) if config is None else config.registries
     document, signature = read_signed_bundle(options.folders, registries)
     index = SourceIndex(document, find_name=registries.find_name)
-    found = build_bundle_config(index, registries) if config is None else narrow_config(config, index)
+    file = str(options.folders[0] / DOCUMENT_NAME)
+    found = build_bundle_config(index, registries, file=file) if config is None else narrow_config(config, index)
     accepted.save()
     with OpenBundle(options.folders, document) as volumes:
         yield found, index, volumes, signature
