@@ -130,11 +130,11 @@ def docker_24(*images: Saved) -> bytes:
     return tar(*(content for _, content in sorted(set(members))), *last)
 
 
-def docker_25(*images: Saved, manifests: Sequence[bytes] = (), entries: Sequence[object] | None = ()) -> bytes:
-    """Return what `docker save` writes since Docker 25; *manifests* and *entries* are in place of the right ones."""
+def docker_25(*images: Saved, manifests: Sequence[bytes] = (), entries: object = (), more: Mapping[str, bytes] | None = None) -> bytes:
+    """Return what `docker save` writes since Docker 25; *manifests* and *entries* are in place of the right ones, *more* are other blobs."""
     blobs = {digest_of(content): content for one in images for content in one.blobs.values()}
     written = manifests or [one.manifest for one in images]
-    blobs |= {digest_of(raw): raw for raw in written}
+    blobs |= {digest_of(raw): raw for raw in written} | dict(more or {})
     docker, listed = [], []
     for one, raw in zip(images, written, strict=True):
         layers = [f"blobs/sha256/{digest_of(content).partition(':')[2]}" for content in one.layers]

@@ -56,8 +56,8 @@ class _Mender:
 
     def mend(self, entry: Any) -> Any:
         """Return *entry*, or one of a manifest that was made."""
-        digest = entry.get("digest") if isinstance(entry, dict) and entry.get("mediaType") in IMAGE_TYPES else None
-        if not isinstance(digest, str) or not is_digest(digest):
+        media_type, digest = (str(entry.get(key)) if isinstance(entry, dict) else "" for key in ("mediaType", "digest"))
+        if media_type not in IMAGE_TYPES or not is_digest(digest):
             return entry
         place = self._index.find_blob(digest)
         if place is None or place.size_bytes > MANIFEST_LIMIT:

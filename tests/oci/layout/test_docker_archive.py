@@ -11,8 +11,8 @@ import pytest
 from imgsync.errors import LayoutError
 from imgsync.oci.layout import docker_archive
 from imgsync.oci.layout.archive import ArchiveFiles
-from tests.support.archives import crane, docker_24, docker_25, entries_of, link, member, pack, read_all, saved, tar
-from tests.support.images import digest_of, to_json
+from tests.support.archives import crane, docker_24, docker_25, entries_of, index_member, link, member, pack, read_all, saved, tar
+from tests.support.images import OCI, digest_of, to_json
 
 _BASE = saved("base").layers[0]
 
@@ -205,3 +205,48 @@ def test_links_to_one_member_are_read_once(open_archive, monkeypatch):
 
     assert len(entries_of(files.read_index())) == 1
     assert parsed == ["c0"]
+
+
+@pytest.mark.row("ARC-12")
+def test_entries_that_cannot_be_compared_stay(open_archive):
+    """Who copies one of them says what is wrong with it."""
+    one, other = saved(1), saved(2)
+    missing, broken, foreign = (f"sha256:{digit * 64}" for digit in "012")
+    entries = [5, {}, {"mediaType": []}, {"mediaType": OCI["manifest"], "digest": "../x", "size": 1}]
+    entries += [{"mediaType": OCI["manifest"], "digest": digest, "size": 2} for digest in (missing, broken, foreign)]
+    more = {broken: b"{}", foreign: other.manifest}
+    files = open_archive(docker_25(one, entries=entries, more=more))
+
+    assert json.loads(files.read_index())["manifests"] == entries
+
+
+@pytest.mark.row("ARC-12")
+def test_manifest_of_layers_elsewhere_stays(open_archive):
+    """podman writes layers beside the blobs, which are not compared."""
+    one = saved()
+    wrong = one.make_manifest([])
+    docker = [{"Config": f"blobs/sha256/{digest_of(one.config)[7:]}", "RepoTags": None, "Layers": ["a.tar", "b.tar"]}]
+    blobs = [member(f"blobs/sha256/{digest_of(content)[7:]}", content) for content in (wrong, one.config)]
+    entries = [{"mediaType": OCI["manifest"], "digest": digest_of(wrong), "size": len(wrong)}]
+
+    files = open_archive(tar(*blobs, index_member(entries), member("manifest.json", to_json(docker))))
+
+    assert json.loads(files.read_index())["manifests"] == entries
+
+
+@pytest.mark.row("ARC-12")
+@pytest.mark.parametrize("entries", [5, {"a": 1}, "x"])
+def test_index_without_a_list_is_an_error(entries, open_archive):
+    """Nothing can be compared."""
+    with pytest.raises(LayoutError, match=r"index.json is not an index of images"):
+        open_archive(docker_25(saved(), entries=entries))
+
+
+@pytest.mark.row("ARC-11")
+@pytest.mark.parametrize("rootfs", [None, 5, {"diff_ids": 5}, {"diff_ids": ["x"]}, {"diff_ids": [5]}, {"diff_ids": [None]}])
+def test_config_without_digests_of_layers_is_an_error(rootfs, open_archive):
+    """They are what the layers are checked by."""
+    archive = tar(member("c", to_json({"rootfs": rootfs})), member("l", b"layer"), member("manifest.json", to_json([{"Config": "c", "Layers": ["l"]}])))
+
+    with pytest.raises(LayoutError, match=r"the config 'c' is not the config of an image|1 layers, its config 0"):
+        open_archive(archive)

@@ -13,6 +13,7 @@ import pytest
 
 from imgsync.errors import LayoutError
 from imgsync.oci.layout.archive import ArchiveFiles
+from imgsync.oci.layout.directory import LayoutFolder
 from imgsync.oci.layout.open_files import open_files
 from tests.support.archives import layout_members, tar
 from tests.support.images import image
@@ -26,6 +27,14 @@ def test_archive_is_opened_by_its_content(tmp_path):
     path.write_bytes(_ARCHIVE)
 
     assert isinstance(open_files(str(path)), ArchiveFiles)
+
+
+def test_folder_is_opened_as_a_folder(tmp_path):
+    """Also by a link, which the operator made."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+
+    assert isinstance(open_files(str(tmp_path / "link")), LayoutFolder)
 
 
 @pytest.mark.row("ARC-13")
