@@ -9,8 +9,9 @@ from imgsync.bundle.document import LIMIT_BYTES, decode_bundle
 from imgsync.bundle.model import DOCUMENT_NAME, Bundle
 from imgsync.bundle.read_file import read_limited
 from imgsync.errors import BundleError, UsageError
+from imgsync.oci.spec.digest import shorten_digest
 
-_OTHER = "name an empty folder"
+_OTHER = "name an empty folder, or delete that bundle"
 
 
 def read_existing(folder: Path, draft: Bundle, *, only_volume: int | None) -> Bundle | None:
@@ -32,7 +33,7 @@ def read_existing(folder: Path, draft: Bundle, *, only_volume: int | None) -> Bu
     except (OSError, BundleError) as error:
         raise UsageError(f"{folder} holds a bundle that cannot be read: {error}", hint=_OTHER) from error
     if make_draft(existing) != draft:
-        raise UsageError(f"{folder} holds another bundle, {existing.id}", hint=_OTHER)
+        raise UsageError(f"{folder} holds another bundle, {shorten_digest(existing.id)}", hint=_OTHER)
     if only_volume is None:
         _check_volumes(folder, existing)
     return existing

@@ -7,6 +7,8 @@ from imgsync.bundle.model import Bundle, BundleImage
 from imgsync.bundle.volume_document import VolumeDocument
 from imgsync.system.dataclass import dataclass
 
+MISSING = "it is missing"
+
 
 @dataclass(frozen=True, slots=True)
 class SignatureCheck:
@@ -38,6 +40,11 @@ class VolumeCheck:
     problems: tuple[Problem, ...] = ()
     problem_count: int = 0
     costs: tuple[str, ...] = ()
+
+    @property
+    def is_missing(self) -> bool:
+        """Return whether the file is not there."""
+        return self.unusable == MISSING
 
     @property
     def is_intact(self) -> bool:

@@ -153,7 +153,9 @@ def find_document(folders: Sequence[Path]) -> tuple[Path, bytes]:
             continue
         except OSError as error:
             raise BundleError(f"{folder / DOCUMENT_NAME} cannot be read: {error.strerror}") from error
-    raise BundleError(f"there is no {DOCUMENT_NAME} in {', '.join(map(str, folders))}", hint="name the folder that `imgsync bundle create` wrote")
+    unfinished = any(path for folder in folders for path in folder.glob(".*.partial"))
+    hint = "it is not complete: run `imgsync bundle create` again, as before" if unfinished else "name the folder that `imgsync bundle create` wrote"
+    raise BundleError(f"there is no {DOCUMENT_NAME} in {', '.join(map(str, folders))}", hint=hint)
 
 
 def read_document(folders: Sequence[Path]) -> Bundle:

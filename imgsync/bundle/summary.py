@@ -14,7 +14,8 @@ class BundleSummary:
     """
     What one run of `bundle create` came to.
 
-    `bundle` is None if none was written. `left_out` are images that it should have, and why it has not. `signing_command` signs it.
+    `bundle` is None if none was written. `left_out` are images that it should have, and why it has not. `signing_command` signs it. `only_volume` is
+    the volume that was made again, if only one was.
     """
 
     folder: str
@@ -26,3 +27,4 @@ class BundleSummary:
     signing_command: str = ""
     stopped: str = ""
     notes: Sequence[str] = ()
+    only_volume: int | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from imgsync.bundle.check_volume import Problem, check_volume
 from imgsync.bundle.cut_blobs import CutBlobs
-from imgsync.bundle.findings import LostImage, Verification, VolumeCheck
+from imgsync.bundle.findings import MISSING, LostImage, Verification, VolumeCheck
 from imgsync.bundle.image_needs import ImageNeeds
 from imgsync.bundle.model import Bundle, BundleVolume
 from imgsync.bundle.open_bundle import OpenBundle
@@ -62,7 +62,7 @@ def _check_file(folders: Sequence[Path], name: str, layout: VolumeLayout, cut: C
     """Check one volume; yield a text if it is unusable."""
     folder = next((one for one in folders if os.path.lexists(one / name)), None)
     if folder is None:
-        yield "it is missing"
+        yield MISSING
         return
     try:
         file = open_regular(folder, name)

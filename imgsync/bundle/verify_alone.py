@@ -41,7 +41,7 @@ def verify_volume(path: Path, *, on_bytes: Callable[[int], None] | None = None) 
     try:
         file = open_regular(path.parent, path.name)
     except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error.strerror}") from error
+        raise BundleError(f"{path} cannot be read: {error.strerror}", hint="name the folder of a bundle, or one of its volumes") from error
     thread = NativeThread()
     try:
         check = _Check(file, str(path))

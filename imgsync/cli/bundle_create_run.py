@@ -168,6 +168,7 @@ class _Creation:
             signing_command=format_signing_command(self._options.folder) if bundle is not None else "",
             stopped=(report.stopped or "an image failed") if unfinished else "",
             notes=report.notes,
+            only_volume=self._options.only_volume,
         )
 
     def _print(self, summary: BundleSummary) -> None:

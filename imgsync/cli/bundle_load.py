@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -54,9 +53,10 @@ def load_bundle(folder: str, paths: tuple[str, ...], only: tuple[str, ...], outp
         from imgsync.errors import UsageError
 
         raise UsageError("--only selects among declared mirrors, so it needs PATH", hint="imgsync bundle load DIR mirrors.d --only PATTERN")
+    from imgsync.cli.bundle_folders import find_folders
     from imgsync.cli.bundle_load_run import LoadOptions, run_load
 
-    load = LoadOptions(tuple(map(Path, (folder, *options["volumes"]))), paths, only, options["skip_missing"], options["allow_older"], options["dry_run"])
+    load = LoadOptions(find_folders(folder, options["volumes"]), paths, only, options["skip_missing"], options["allow_older"], options["dry_run"])
     return run_load(load, apply, common)
 
 
@@ -76,4 +76,4 @@ def verify_bundle(path: str, volumes: tuple[str, ...], output: str, registries: 
     """
     from imgsync.cli.bundle_verify_run import run_verify_bundle
 
-    return run_verify_bundle(Path(path), tuple(map(Path, volumes)), output=output, registries=registries)
+    return run_verify_bundle(path, volumes, output=output, registries=registries)

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from imgsync.bundle.model import DOCUMENT_NAME
 from imgsync.bundle.signature import read_signed_bundle
 from imgsync.bundle.verify import verify_bundle
 from imgsync.bundle.verify_alone import verify_volume
+from imgsync.cli.bundle_folders import find_folders
 from imgsync.cli.output import choose_layout, print_json, print_table
 from imgsync.config.load import load_registries
 
 
-def run_verify_bundle(path: Path, folders: tuple[Path, ...], *, output: str, registries: str | None) -> int:
+def run_verify_bundle(path: str, volumes: Sequence[str], *, output: str, registries: str | None) -> int:
     """
     Verify a bundle or a volume; return the exit code.
 
-    *path* is the folder of a bundle, with volumes in it and in *folders*, or the file of a volume.
+    *path* is the folder of a bundle, with volumes in it and in the folders *volumes*, or the file of a volume.
 
     Raises:
         BundleError: There is none, it is not signed as required, or its document is damaged.
         ConfigError: The registry settings are invalid.
+        UsageError: One of *volumes* is not a folder.
     """
-    if path.is_dir() or folders:
-        return _verify_bundle((path, *folders), output=output, registries=registries)
-    return _verify_volume(path, output=output)
+    if volumes or Path(path).is_dir() or Path(path).name == DOCUMENT_NAME:
+        return _verify_bundle(find_folders(path, volumes), output=output, registries=registries)
+    return _verify_volume(Path(path), output=output)
 
 
 def _verify_bundle(folders: tuple[Path, ...], *, output: str, registries: str | None) -> int:

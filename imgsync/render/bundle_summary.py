@@ -28,6 +28,10 @@ def _iter_lines(summary: BundleSummary) -> Iterator[str]:
         yield f"Stopped: {sanitize_line(summary.stopped)}. Run the same command again to continue."
     elif bundle is None:
         yield "No bundle was written." if summary.left_out else "Nothing to carry: the other side has everything. No bundle was written."
+    elif summary.only_volume is not None:
+        volume = bundle.volumes[summary.only_volume - 1]
+        yield f"Made {volume.file} of bundle {shorten_digest(bundle.id)} in {sanitize_short(summary.folder)} again: {format_bytes(volume.size_bytes)}."
+        yield "The bundle is the same, so its signature stays valid."
     else:
         images, blobs = format_count(len(bundle.images), "image"), format_count(len(bundle.blobs), "blob")
         expected = f"; {format_count(len(bundle.expects), 'blob')} left out, which the other side has" if bundle.expects else ""

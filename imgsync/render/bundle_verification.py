@@ -26,7 +26,7 @@ def render_volume_verification(found: VolumeAlone, name: str, *, layout: Layout 
     lines = [f"Volume {document.number} of {document.count} of bundle {shorten_digest(document.bundle_id)}", ""]
     lines.append(f"  {'=' if found.is_intact else 'x'} {sanitize_short(name)}   {'every byte is as it should be' if found.is_intact else 'damaged'}")
     lines += _render_problems(found.problems, len(found.problems), layout)
-    lines += ["", f"It has the manifests of {format_count(len(found.images), 'image')}."]
+    lines += ["", *([f"It has the manifests of {format_count(len(found.images), 'image')}."] if found.images else [])]
     lines += wrap_on_terminal("A volume alone has no signature: `imgsync bundle verify DIR` checks it for the whole bundle.", layout, rest="  ")
     return "\n".join(lines) + "\n"
 
@@ -50,6 +50,8 @@ def _render_bundle(found: Verification, signature: SignatureCheck, layout: Layou
     if damaged:
         them, options = ("it", f"--volume {damaged[0]}") if len(damaged) == 1 else ("them", "--volume NUMBER for each")
         text = f"Copy {them} again, or make {them} again: `imgsync bundle create` as before, with {options}."
+        if any(volume.is_missing for volume in found.volumes):
+            text += " If they are in other folders, name each with --volumes."
         yield from wrap_on_terminal(text, layout, rest="  ")
 
 

@@ -313,6 +313,9 @@ def test_volume_is_made_again_alone(lab):
 
     assert result.code == 0, result.stderr
     assert lost.read_bytes() == before
+    assert "Made imgsync-bundle.002.tar of bundle" in result.stdout
+    assert "its signature stays valid" in result.stdout
+    assert "Sign it" not in result.stdout
     document = json.loads((lab.folder / "out" / "imgsync-bundle.json").read_bytes())
     there = {blob["digest"] for blob in document["blobs"] if blob.get("volume") == 2}
     read = {request.rpartition("/")[2] for request in lab.source.requests("GET .*/blobs/")}

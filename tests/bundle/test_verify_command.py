@@ -70,8 +70,39 @@ def test_volumes_may_lie_in_several_folders(bundle, imgsync, workplace):
     (workplace.folder / "second").mkdir()
     (workplace.folder / "usb" / bundle.volumes[1].file).rename(workplace.folder / "second" / bundle.volumes[1].file)
 
-    assert imgsync("bundle", "verify", "usb").code == 1
+    lacking = imgsync("bundle", "verify", "usb")
+    assert (lacking.code, lacking.stdout.splitlines()[-1].rpartition(". ")[2]) == (1, "If they are in other folders, name each with --volumes.")
     assert imgsync("bundle", "verify", "usb", "--volumes", "second").code == 0
+
+
+@pytest.mark.parametrize("command", ["verify", "load"])
+def test_folder_of_volumes_that_is_not_there_is_refused(command, bundle, imgsync, workplace):
+    """A disk that is not mounted is named, and not all the images that lie there."""
+    ran = imgsync("bundle", command, "usb", "--volumes", "second")
+
+    assert ran.code == 3
+    assert "--volumes second is not a folder" in ran.stderr
+    assert "mounted" in ran.stderr
+
+
+def test_document_stands_for_its_folder(bundle, imgsync, workplace):
+    """As in `--since`; another file is not a bundle."""
+    assert imgsync("bundle", "verify", "usb/imgsync-bundle.json").code == 0
+
+    ran = imgsync("bundle", "load", f"usb/{bundle.volumes[0].file}")
+
+    assert ran.code == 3
+    assert f"{bundle.volumes[0].file} is not a folder" in ran.stderr
+
+
+def test_unfinished_bundle_is_recognized(bundle, imgsync, workplace):
+    """What continues it is the hint."""
+    (workplace.folder / "next" / ".imgsync-bundle.partial").mkdir(parents=True)
+
+    ran = imgsync("bundle", "verify", "next")
+
+    assert ran.code == 1
+    assert "run `imgsync bundle create` again" in ran.stderr
 
 
 @pytest.mark.parametrize("damaged", [False, True])
