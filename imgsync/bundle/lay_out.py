@@ -40,6 +40,17 @@ def lay_out(images: Sequence[ReadImage], holdings: Holdings, options: LayoutOpti
     return place(contents, volume_bytes=options.volume_bytes, name=options.name, expects=expects, parent=options.parent, inventory=options.inventory)
 
 
+def find_disputed(images: Iterable[ReadImage]) -> dict[str, set[int]]:
+    """Return the blobs to which images give different sizes, with all sizes."""
+    sizes: dict[str, int] = {}
+    disputed: dict[str, set[int]] = {}
+    for image in images:
+        for blob in image.list_blobs():
+            if sizes.setdefault(blob.digest, blob.size_bytes) != blob.size_bytes:
+                disputed.setdefault(blob.digest, {sizes[blob.digest]}).add(blob.size_bytes)
+    return disputed
+
+
 def drop_unfinished(images: Iterable[ReadImage], has: Callable[[str], bool]) -> Iterator[ReadImage]:
     """
     Yield the images of which *has* says that all is there.

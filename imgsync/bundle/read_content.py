@@ -86,7 +86,7 @@ class ContentReader:
         self._manifests = manifests
         self._referrers = referrers
         self._external_layers = external_layers
-        self._proofs: dict[tuple[str, str], bool] = {}
+        self._proofs: dict[tuple[str, str, int], bool] = {}
         # Thousands of images share a few blobs.
         self._descriptors: dict[str, Descriptor] = {}
 
@@ -113,7 +113,7 @@ class ContentReader:
 
         Else a manifest that only names the digest of another source's layer would publish that layer.
         """
-        key = (client.registry, blob.digest)
+        key = (client.registry, blob.digest, blob.size_bytes)
         if key not in self._proofs:
             try:
                 self._proofs[key] = client.has_blob(repository, blob)

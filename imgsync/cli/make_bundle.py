@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imgsync.apply.report import Report, Result
-from imgsync.bundle.lay_out import LayoutOptions, drop_unfinished, lay_out
+from imgsync.bundle.lay_out import LayoutOptions, drop_unfinished, find_disputed, lay_out
 from imgsync.bundle.model import Bundle
 from imgsync.bundle.placement import Placement
 from imgsync.bundle.read_content import ContentReader, ReadImage, WantedImage
@@ -62,7 +62,8 @@ class BundleMaker:
             UsageError: The folder holds another bundle, or the volumes are too small.
         """
         read = map_unordered(self._read, plan.copies, limit=_IMAGES_AT_ONCE)
-        self._images = tuple(sorted((one for one in read if one is not None), key=lambda one: str(one.image.destination)))
+        images = sorted((one for one in read if one is not None), key=lambda one: str(one.image.destination))
+        self._images = tuple(self._drop_false_sizes(images))
         if not self._images:
             return
         self._contents.writer = writer = BundleWriter(self._folder, lay_out(self._images, self._contents.holdings, self._options))
@@ -114,6 +115,18 @@ class BundleMaker:
             raise
         except ImgsyncError:
             return None
+
+    def _drop_false_sizes(self, images: Sequence[ReadImage]) -> Iterator[ReadImage]:
+        """Yield *images* without those that give false sizes."""
+        disputed = find_disputed(images)
+        sizes: dict[str, int] = {}
+        for image in images:
+            client = self._make_client(self._mirrors[image.image.mirror])
+            own = [blob for blob in image.list_blobs() if blob.digest in disputed]
+            repository = image.image.source.repository
+            if all(sizes.get(blob.digest, blob.size_bytes) == blob.size_bytes and self._reader.has_source(client, repository, blob) for blob in own):
+                sizes.update((blob.digest, blob.size_bytes) for blob in own)
+                yield image
 
     def _note_finished(self, writer: BundleWriter) -> None:
         """Note what an earlier run wrote and the source has."""

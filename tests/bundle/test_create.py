@@ -9,7 +9,7 @@ import pytest
 from imgsync.bundle.document import decode_bundle
 from imgsync.bundle.open_bundle import OpenBundle
 from imgsync.oci.spec.digest import shorten_digest
-from tests.support.images import artifact, image, index, layer, push, shared_base_images
+from tests.support.images import artifact, image, index, layer, push, shared_base_images, with_layer
 from tests.support.signing import sig_tag
 from tests.switches import status
 
@@ -279,6 +279,20 @@ def test_unreadable_manifest_leaves_image_out(lab):
     good, bad = lab.push("app", "1", image(1)), lab.push("app", "2", index(2))
     lab.declare("app")
     lab.source.add(status(404), target=f"/manifests/{bad.children[0].digest}")
+
+    bundle = create(lab, code=1)
+
+    assert digests(bundle) == whole(good)
+
+
+@pytest.mark.row("INV-12")
+def test_false_size_costs_its_own_image(lab):
+    """An image that gives a shared layer a false size is left out, not those that are right."""
+    base = layer("shared")
+    false = with_layer(image("false", layers=1, shared=base), size=len(base) + 1)
+    lab.push("app", "0", false)
+    good = lab.push("app", "1", image("good", layers=1, shared=base))
+    lab.declare("app")
 
     bundle = create(lab, code=1)
 

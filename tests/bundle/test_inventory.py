@@ -86,6 +86,22 @@ def test_referrers_by_api_are_read(lab, knowing):
     assert app["blobs"].keys() == content.all_blobs.keys() | sbom.all_blobs.keys() | more.all_blobs.keys()
 
 
+def test_layout_has_an_inventory_too(lab):
+    """A layout of registries.yaml is read like a registry."""
+    content = lab.push("app", "1", index(1))
+    lab.declare("app", registries="layouts: {usb: {path: usb}}\n")
+    text = (lab.folder / "mirrors.d" / "a.yaml").read_text()
+    lab.write("mirrors.d/a.yaml", text.replace(f"{lab.destination.host}/m", "oci-layout:usb/m"))
+    assert lab.run("apply").code == 0
+
+    for place in ("oci-layout:usb", "oci-layout:usb/m"):
+        assert lab.run("inventory", place, "--out", "inside.json").code == 0
+        (app,) = json.loads((lab.folder / "inside.json").read_bytes())["repositories"]
+        assert app["name"] == f"oci-layout:usb/m/{lab.name}/app"
+        assert app["tags"] == {"1": content.digest}
+        assert app["blobs"].keys() >= content.all_blobs.keys()
+
+
 def test_same_registry_gives_same_bytes(lab):
     """Two inventories of the same content are equal, byte for byte."""
     for number in range(12):
