@@ -261,9 +261,10 @@ class ContentMismatchError(ImgsyncError):
         self.expected = expected
         self.actual = actual
         self.origin = origin
-        super().__init__(
-            f"{what} ({origin}): expected {expected}, got {actual}", hint=f"the registry serves damaged or changed content; nothing was pushed; {self.remedy}"
-        )
+        # References to layouts begin so.
+        is_layout = "oci-layout:" in what
+        place, remedy = ("layout has", "check its medium, and copy the image into it again") if is_layout else ("registry serves", self.remedy)
+        super().__init__(f"{what} ({origin}): expected {expected}, got {actual}", hint=f"the {place} damaged or changed content; nothing was pushed; {remedy}")
 
 
 class CredentialsError(ImgsyncError):

@@ -21,7 +21,7 @@ _FAMILIES = {"AUTH": 30, "DIG": 22, "DOS": 18, "OUT": 8, "CFG": 14, "ST": 20, "N
     "EVT": 8,
     "K8S": 8,
     "LOOP": 9,
-    "LAY": 8,
+    "LAY": 9,
     "ARC": 13,
     "BUN": 12,
     "INV": 12,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgsync.config.allowlist import explain_allowed, is_allowed
-from imgsync.config.layout_names import require_layout
-from imgsync.config.layout_paths import is_layout_path, name_in_layout, parse_layout_destination, parse_layout_source, show_repository
+from imgsync.config.layout_names import is_layout_path, require_layout
+from imgsync.config.layout_paths import name_in_layout, parse_layout_destination, parse_layout_source, show_repository
 from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
 from imgsync.config.registry_names import name_registries
 from imgsync.errors import UsageError

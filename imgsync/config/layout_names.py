@@ -8,6 +8,11 @@ from imgsync.oci.spec.reference import LAYOUT_PREFIX, is_layout
 from imgsync.text.near import find_near
 
 
+def is_layout_path(text: str) -> bool:
+    """Return whether *text* names a layout by its path."""
+    return text.startswith(tuple(f"{LAYOUT_PREFIX}{sign}" for sign in "./~"))
+
+
 def suggest_layout(name: str, registries: RegistriesConfig) -> str:
     """Return a hint for an unknown layout *name*."""
     near = find_near(name, registries.layouts)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from imgsync.config.layout_names import is_layout_path
 from imgsync.config.model import LayoutSettings, RegistriesConfig
 from imgsync.errors import InvalidReferenceError, UsageError
 from imgsync.oci.layout.list_images import LayoutImage, list_images
@@ -22,11 +23,6 @@ _SHOWN = 20
 # `PATH`, `PATH:NAME`, `PATH@DIGEST`: a path has no colon, which divides.
 _PARTS = re.compile(r"(?P<path>[./~][^:@]*(?:@(?!sha)[^:@]*)*)(?:@(?P<digest>.*)|:(?P<name>.*))?", re.DOTALL)
 _FORMS = "write oci-layout:PATH:REPOSITORY:TAG, or oci-layout:PATH:TAG"
-
-
-def is_layout_path(text: str) -> bool:
-    """Return whether *text* names a layout by its path."""
-    return text.startswith(tuple(f"{LAYOUT_PREFIX}{sign}" for sign in "./~"))
 
 
 def add_layout(path: str, registries: RegistriesConfig) -> tuple[str, RegistriesConfig]:
@@ -101,6 +97,22 @@ def parse_layout_destination(text: str, source: Reference, registries: Registrie
     if name and not is_tag(name):
         raise InvalidReferenceError(f"{name!r} is not a tag", hint=_FORMS)
     return Reference(Repository(registry, name_in_layout(source.repository)), tag=name), registries
+
+
+def parse_layout_place(text: str, registries: RegistriesConfig) -> tuple[str, str, RegistriesConfig]:
+    """
+    Return the place that `oci-layout:PATH[:REPOSITORY]` names, and settings with it.
+
+    The second text is how names below the layout begin as a user writes them.
+
+    Raises:
+        InvalidReferenceError: *text* names a tag or a digest.
+    """
+    path, name, digest = _split(text)
+    if digest or ":" in name:
+        raise InvalidReferenceError(f"{text!r} names one image", hint=f"`imgsync list {LAYOUT_PREFIX}{path}` shows all")
+    layout, registries = add_layout(path, registries)
+    return f"{LAYOUT_PREFIX}{layout}/{name}".rstrip("/"), f"{LAYOUT_PREFIX}{path}:", registries
 
 
 def name_in_layout(source: Repository) -> str:

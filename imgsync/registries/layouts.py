@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from imgsync.concurrency.native_thread import NativeThread
@@ -42,7 +43,7 @@ class Layouts:
             threads = self._threads = self._threads or NativeThread(_THREADS)
             layout = self._layouts[name] = OpenLayout(
                 name,
-                settings.path,
+                os.path.expanduser(settings.path),  # noqa: PTH111 - a path without a home stays as it is
                 repository=settings.repository,
                 run_blocking=threads.run,
                 on_warning=lambda text: self._on_warning(registry, text),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import shutil
+import subprocess
 
 import pytest
 
 from tests.images.test_referrers import push_fallback
+from tests.support.effort import effort
 from tests.support.images import DOCKER, artifact, first_layer, image, index, push, shared_base_images
 from tests.support.layouts import REF_NAME, LayoutOnDisk, named
 
@@ -361,3 +365,135 @@ def test_require_holds_for_images_of_a_layout(lab, usb, tmp_path):
 
     assert ran.json["summary"]["refused"] == 1
     assert lab.served_tags("app") == []
+
+
+def test_layout_is_listed_by_its_path(lab):
+    """Names are shown as copy takes them."""
+    layout = LayoutOnDisk(lab.folder / "dir").make()
+    layout.add(image(1), annotations=named("outside/one:1"))
+    layout.add(image(2), annotations=named("two:2"))
+
+    assert lab.run("list", "oci-layout:./dir").stdout == "oci-layout:./dir:outside/one\noci-layout:./dir:two\n"
+    assert lab.run("list", "oci-layout:./dir:two").stdout == "2\n"
+    assert lab.run("list", "oci-layout:./dir:two:2").code == 3
+
+
+def test_newest_images_of_a_layout_are_found_by_their_dates(lab, usb):
+    """Their configs are read, as at a registry."""
+    usb.make()
+    for number, tag in enumerate(("b", "a", "c"), 1):
+        usb.add(image(number, created=f"2026-01-0{number}T00:00:00Z"), annotations=named(f"outside/{lab.name}/app:{tag}"))
+    declare(lab, f"{back(lab)}\ntags: {{newest: 2, order: date}}")
+
+    ran = lab.run("apply", "--yes", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert lab.served_tags("app") == ["a", "c"]
+
+
+def test_damaged_layer_of_a_layout_is_never_pushed(lab, usb):
+    """The hint is about the medium."""
+    content = usb.make().add(image(1), annotations=named(f"outside/{lab.name}/app:1"))
+    blob = usb.blob(first_layer(content))
+    blob.write_bytes(b"x" * blob.stat().st_size)
+    declare(lab, back(lab))
+
+    ran = lab.run("apply", "--yes")
+
+    assert ran.code == 1
+    assert "the layout has damaged or changed content; nothing was pushed; check its medium" in ran.stdout + ran.stderr
+    assert lab.served_tags("app") == []
+
+
+@pytest.mark.row("LAY-07")
+@pytest.mark.parametrize("seed", range(effort(3, 50)))
+def test_killed_apply_is_completed_by_the_next(lab, usb, seed):
+    """At a moment of chance, with all its threads; the layout is valid meanwhile."""
+    contents = {str(tag): lab.push("app", str(tag), image((lab.name, seed, tag), layers=3)) for tag in range(8)}
+    declare(lab, out(lab))
+    process = lab.start("apply", "--yes")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=random.Random(seed).uniform(0.05, 0.6))
+    process.kill()
+    process.communicate()
+    if (usb.folder / "oci-layout").exists():
+        for name in usb.names:
+            usb.assert_holds(name, contents[name.rpartition(":")[2]])
+
+    ran = lab.run("apply", "--yes", "--lock-timeout", "10s")
+
+    assert ran.code == 0, ran.stderr
+    for tag, content in contents.items():
+        usb.assert_holds(f"outside/{lab.name}/app:{tag}", content)
+    assert sorted(file.name for file in (usb.folder / ".imgsync").iterdir()) == ["index", "writers"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return where a file system of 256 KiB is mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", place], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user cannot mount a file system")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.mark.row("LAY-09")
+def test_full_disk_is_an_error_and_the_rest_is_whole(lab, small_disk):
+    """The first error says it, no temporary file fills the disk, and after a cleaning the run goes on."""
+    small, large = lab.push("app", "1", image(1)), lab.push("app", "2", image(2, layer_bytes=300_000))
+    declare(lab, out(lab), layouts=f"usb: {{path: '{small_disk}/layout'}}")
+    layout = LayoutOnDisk(small_disk / "layout")
+
+    ran = lab.run("apply", "--yes")
+
+    assert ran.code == 1
+    assert "No space left on device" in ran.stdout + ran.stderr
+    assert "free space at" in ran.stdout + ran.stderr
+    layout.assert_holds(f"outside/{lab.name}/app:1", small)
+    assert not [file for file in (layout.folder / ".imgsync").iterdir() if file.name.startswith("new-")]
+    subprocess.run(["mount", "-o", "remount,size=2m", small_disk], check=True)
+    assert lab.run("apply", "--yes").code == 0
+    layout.assert_holds(f"outside/{lab.name}/app:2", large)
+
+
+@pytest.mark.row("LAY-09")
+def test_read_only_medium_is_an_error_with_a_hint(lab, small_disk):
+    """As a source it is read."""
+    content = LayoutOnDisk(small_disk / "layout").make().add(image(1), annotations=named(f"outside/{lab.name}/app:1"))
+    lab.push("app", "2", image(2))
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+
+    declare(lab, out(lab), layouts=f"usb: {{path: '{small_disk}/layout'}}")
+    ran = lab.run("apply", "--yes")
+    assert ran.code == 1
+    assert "Read-only file system" in ran.stdout + ran.stderr
+    assert "not mounted read only" in ran.stdout + ran.stderr
+
+    declare(lab, back(lab), layouts=f"usb: {{path: '{small_disk}/layout'}}")
+    assert lab.run("apply", "--yes").code == 0
+    lab.assert_served("app", "1", content)
+
+
+@pytest.mark.row("LAY-09")
+def test_medium_that_is_not_mounted_gets_and_loses_nothing(lab, tmp_path):
+    """Neither is its tag taken for deleted, nor is the disk below filled."""
+    content = lab.push("app", "1", image(1))
+    declare(lab, out(lab), layouts="usb: {path: media/usb}")
+
+    ran = lab.run("apply", "--yes")
+
+    assert ran.code == 1
+    assert "plugged in and mounted at media/usb" in ran.stdout + ran.stderr
+    assert not (lab.folder / "media").exists()
+    (lab.folder / "media").mkdir()
+    assert lab.run("apply", "--yes").code == 0
+    declare(lab, f"{back(lab)}\nprune: {{gone: true}}", layouts="usb: {path: media/usb}")
+    assert lab.run("apply", "--yes").code == 0
+    (lab.folder / "media").rename(lab.folder / "away")
+
+    ran = lab.run("apply", "--yes")
+
+    assert ran.code == 1
+    lab.assert_served("app", "1", content)

@@ -22,16 +22,26 @@ def command(what: str, output: str, **options: Any) -> int:
     """
     List the repositories of a registry or namespace, or a repository's tags.
 
-    A name without a registry, such as nginx, is on Docker Hub.
+    A name without a registry, such as nginx, is on Docker Hub. An OCI layout is
+    oci-layout:NAME, as in registries.yaml, or oci-layout:PATH[:REPOSITORY].
     """
     common = replace(parse_common_options(options), state=None)
     from imgsync.cli.session import open_session
     from imgsync.cli.waiting import show_requests
+    from imgsync.config.layout_names import is_layout_path
     from imgsync.config.load import load_registries
     from imgsync.plan.list_names import list_names
 
-    with open_session(load_registries(common.registries, os.environ), common, read_only=True) as session, show_requests(session, verb="Listing"):
-        found = session.finish(lambda: list_names(what, session.registries, check=session.stop.raise_if_requested))
+    settings, place, named = load_registries(common.registries, os.environ), what, ""
+    if is_layout_path(what):
+        # Imported now: most users list registries.
+        from imgsync.config.layout_paths import parse_layout_place
+
+        place, named, settings = parse_layout_place(what, settings)
+    with open_session(settings, common, read_only=True) as session, show_requests(session, verb="Listing"):
+        found = session.finish(lambda: list_names(place, session.registries, check=session.stop.raise_if_requested))
+    if named and found.kind == "repositories":
+        found = replace(found, names=tuple(f"{named}{name.partition('/')[2]}" for name in found.names))
     if output == "json":
         print_json({found.kind: list(found.names)})
     else:
