@@ -25,7 +25,7 @@ _FAMILIES = {"AUTH": 30, "DIG": 22, "DOS": 18, "OUT": 8, "CFG": 14, "ST": 20, "N
     "ARC": 13,
     "BUN": 12,
     "INV": 12,
-    "LOAD": 8,
+    "LOAD": 9,
 }
 _ROWS = [f"{family}-{number:02}" for family, count in _FAMILIES.items() for number in range(1, count + 1)]
 _MARK = re.compile(r"^@pytest\.mark\.row\((.*?)\)$(?=.*?^def (test_\w+)\()", re.MULTILINE | re.DOTALL)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import field
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from imgsync.bundle.expected_blobs import ExpectedBlobs, MissingParts
 from imgsync.bundle.open_bundle import OpenBundle
 from imgsync.bundle.source_index import RepositoryIndex, SourceIndex
+from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import BundleError, ContentMismatchError, NotFoundError, RejectedError, UnreachableError
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.errors import Operation
 from imgsync.oci.image_store import LocalStore, Resolved
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.digest import DigestVerifier
 from imgsync.oci.spec.manifest import MANIFEST_LIMIT, Manifest, parse_manifest
 from imgsync.oci.spec.media_types import OCI_MANIFEST
 from imgsync.oci.spec.reference import Reference, Repository
@@ -35,13 +38,37 @@ class LoadedBundle:
     """
     A bundle that is being loaded, for all of its sources.
 
-    `expected` finds at the destinations what was left out. `missing` collects what cannot be had.
+    `expected` finds at the destinations what was left out. `missing` collects what cannot be had. With `is_signed`, the bundle is believed to have what
+    its document says; else its bytes are hashed before a destination is asked to mount a blob.
     """
 
     index: SourceIndex
     volumes: OpenBundle
     expected: ExpectedBlobs
     missing: MissingParts
+    is_signed: bool = False
+    proofs: dict[str, bool] = field(default_factory=dict)
+    flights: SingleFlight[str] = field(default_factory=SingleFlight)
+
+    def has_proof(self, blob: Descriptor, check: Callable[[], None]) -> bool:
+        """Return whether the bundle really has the bytes of *blob*."""
+        if self.is_signed or blob.digest not in self.index.blobs:
+            return True
+        while blob.digest not in self.proofs:
+            self.flights.run(blob.digest, lambda: self._prove(blob, check))
+        return self.proofs[blob.digest]
+
+    def _prove(self, blob: Descriptor, check: Callable[[], None]) -> None:
+        verifier = DigestVerifier(blob.digest, blob.size_bytes, f"blob {blob.digest}")
+        try:
+            for chunk in self.volumes.read(blob.digest):
+                check()
+                verifier.update(chunk)
+            verifier.check()
+            self.proofs[blob.digest] = True
+        except (ContentMismatchError, BundleError, OSError):
+            # Reading it to copy it reports the same.
+            self.proofs[blob.digest] = False
 
 
 class BundleSource(LocalStore):
@@ -179,9 +206,10 @@ class BundleSource(LocalStore):
         """
         Return whether the bundle has the blob or expects it.
 
-        In both cases, its creator had it from this source.
+        Its creator had it from this source. Without a signature, what the bundle claims to hold is read.
         """
-        return self._index.find(repository) is not None and self._size_of(blob.digest) == blob.size_bytes
+        is_named = self._index.find(repository) is not None and self._size_of(blob.digest) == blob.size_bytes
+        return is_named and self._bundle.has_proof(blob, self._retry_policy.check)
 
     def read_blob(self, repository: Repository, blob: Descriptor, *, limit_bytes: int) -> bytes:
         """Return a small blob, such as a signature."""

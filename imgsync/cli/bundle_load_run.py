@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imgsync.apply.copy_change import make_known_blobs
 from imgsync.bundle.expected_blobs import ExpectedBlobs, MissingParts
 from imgsync.bundle.findings import SignatureCheck
 from imgsync.bundle.history import NewerBundle, find_gap, find_newer
@@ -35,9 +34,11 @@ from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Change, Plan, PlanError
 from imgsync.plan.refusal import IMMUTABLE, OLDER
+from imgsync.state import StateStore
 from imgsync.state.run_notes import BundleNote
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_count, format_timestamp
+from imgsync.transfer import KnownBlobs, Recorded
 
 _SHOWN = 3
 _UNSIGNED = "no signature was checked; `bundles` in registries.yaml can require one"
@@ -48,7 +49,7 @@ class LoadOptions:
     """
     The options of `bundle load`, apart from those of `apply`.
 
-    `folders` have the bundle and its volumes. Without `paths`, its own images are loaded.
+    `folders` have the bundle and its volumes. Without `paths`, its own images are loaded. `is_signed` is set once its signature was checked.
     """
 
     folders: tuple[Path, ...]
@@ -57,6 +58,7 @@ class LoadOptions:
     skip_missing: bool = False
     allow_older: bool = False
     dry_run: bool = False
+    is_signed: bool = False
 
 
 class BundleLoad:
@@ -71,8 +73,8 @@ class BundleLoad:
         self._index = index
         self._skips_missing = options.skip_missing
         self._names_unselected = bool(options.paths)
-        self.known_blobs = make_known_blobs(session.state)
         destinations = session.registries.settings.allowed_destinations
+        self.known_blobs = _make_known_blobs(session.state, destinations)
         self._missing = MissingParts()
         expected = ExpectedBlobs(
             index,
@@ -82,7 +84,7 @@ class BundleLoad:
             is_allowed=lambda repository: is_allowed(destinations, str(repository)),
             believes_records=not refresh and not session.state.was_interrupted,
         )
-        self._bundle = LoadedBundle(index, volumes, expected, self._missing)
+        self._bundle = LoadedBundle(index, volumes, expected, self._missing, options.is_signed)
         session.registries.find_store = self._find_store
 
     def attach(self, context: PlanContext) -> PlanContext:
@@ -146,7 +148,8 @@ def run_load(options: LoadOptions, apply: ApplyOptions, common: CommonOptions) -
         if not signature.is_checked:
             opened.log.warning("bundle.unsigned", bundle=index.document.id, reason=_UNSIGNED)
         _warn_of_volumes(volumes, opened.log)
-        load = BundleLoad(opened, index, volumes, options, refresh=apply.refresh, is_older=newer is not None and not options.allow_older)
+        signed = replace(options, is_signed=signature.is_checked)
+        load = BundleLoad(opened, index, volumes, signed, refresh=apply.refresh, is_older=newer is not None and not options.allow_older)
         session = replace(opened, load=load)
         if options.dry_run:
             return _run_dry(session, config, apply)
@@ -241,6 +244,15 @@ def _record(session: Session, document: Bundle, newer: NewerBundle | None, *, en
             state.record_run_end(remaining=state.remaining, successes=(), requeues=state.requeues, moment=moment)
     except StateError as error:
         session.log.warning("state.degraded", reason=error.message)
+
+
+def _make_known_blobs(state: StateStore, allowed: tuple[str, ...] | None) -> KnownBlobs:
+    """Return what *state* says of blobs in allowed repositories."""
+
+    def find(registry: str, digest: str) -> tuple[str, ...]:
+        return tuple(path for path in state.find_blob_repositories(registry, digest) if is_allowed(allowed, f"{registry}/{path}"))
+
+    return KnownBlobs(Recorded(find, state.find_blob_sources, state.find_blob_size))
 
 
 def _rename(reference: Reference, index: SourceIndex) -> Reference:

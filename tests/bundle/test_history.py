@@ -37,4 +37,4 @@ def test_newer_bundle_continues_or_followed(bundle, loaded, newer):
 
     found = find_newer(Bundle((), (), (), parent=parent, id=name), notes(*loaded))
 
-    assert (None if found is None else found.id) == newer
+    assert (None if found is None else found.note.id) == newer

@@ -319,6 +319,27 @@ def test_nothing_is_taken_from_a_repository_that_is_not_allowed(inside):
     assert not inside.destination.requests("private")
 
 
+@pytest.mark.row("LOAD-09")
+@pytest.mark.parametrize("has_bytes", [True, False])
+def test_layer_is_mounted_only_for_who_has_its_bytes(has_bytes, inside):
+    """An unsigned bundle that claims a digest gets no layer of another team published."""
+    private = layer(("private", inside.name), 40_000)
+    first = Carried(image((inside.name, "first"), layers=1, shared=private), "other.example/team/app:1", f"{inside.destination.host}/m/{inside.name}/private:1")
+    carry(inside.folder / "one", first)
+    assert inside.run("bundle", "load", "one").code == 0
+    bundle = carry(inside.folder / "two", item(inside, image((inside.name, "second"), layers=1, shared=private)))
+    if not has_bytes:
+        path = inside.folder / "two" / bundle.volumes[0].file
+        path.write_bytes(path.read_bytes().replace(private, bytes(len(private))))
+    inside.destination.forget()
+
+    ran = inside.run("bundle", "load", "two", "-o", "json")
+
+    assert ran.code == (0 if has_bytes else 1), ran.stderr
+    assert bool(inside.destination.recorded("mount=")) is has_bytes
+    assert (inside.served_digest("app", "1.0") is not None) is has_bytes
+
+
 def test_record_of_the_state_saves_the_question(inside):
     """What this state loaded before is not asked for."""
     base = layer(("base", inside.name), 40_000)
