@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,12 +12,11 @@ from imgsync.bundle.document import encode_bundle, with_id
 from imgsync.bundle.journal import Stored
 from imgsync.bundle.model import DOCUMENT_NAME, Bundle, BundleBlob
 from imgsync.bundle.piece_files import write_all
-from imgsync.bundle.read_back import drop_cache
+from imgsync.bundle.read_file import drop_cache
 from imgsync.bundle.tar_format import END
 from imgsync.bundle.volume_layout import VolumeLayout
 from imgsync.bundle.work_folder import WorkFolder
 from imgsync.errors import OutputError
-from imgsync.system.atomic_write import write_atomically
 
 
 def with_part_digests(draft: Bundle, finished: Mapping[str, Stored], existing: Bundle | None) -> Bundle:
@@ -70,10 +70,16 @@ def publish(work: WorkFolder, bundle: Bundle, layouts: Sequence[VolumeLayout], *
     Raises:
         OSError: It cannot be written.
     """
+    if with_document and (work.target / DOCUMENT_NAME).exists():
+        raise FileExistsError(errno.EEXIST, f"another bundle was written there, {DOCUMENT_NAME}")
     work.publish([bundle.volumes[layout.number - 1].file for layout in layouts])
     if with_document:
-        write_atomically(work.target / DOCUMENT_NAME, [encode_bundle(bundle)], private=False)
-        work.sync_target()
+        # Not by a temporary file of its own: FAT refuses to change the mode that such a file has.
+        content, file = encode_bundle(bundle), work.files.open(DOCUMENT_NAME)
+        write_all(file, content, 0)
+        os.ftruncate(file, len(content))
+        os.fsync(file)
+        work.publish([DOCUMENT_NAME])
     work.delete()
 
 

@@ -95,7 +95,7 @@ class Journal:
 
     def sync(self) -> None:
         """Write its lines to the disk."""
-        os.fdatasync(self._file)
+        os.fsync(self._file)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from imgsync.bundle.journal import Stored
 from imgsync.bundle.open_files import OpenFiles
 from imgsync.bundle.piece_files import PieceFiles
+from imgsync.bundle.read_file import drop_cache
 
 
 class ReadBack:
@@ -38,8 +39,3 @@ class ReadBack:
     def close(self) -> None:
         """Close the files."""
         self._files.close()
-
-
-def drop_cache(file: int) -> None:
-    """Have the file read from the medium, where that is possible."""
-    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)

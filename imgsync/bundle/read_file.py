@@ -42,3 +42,10 @@ def read_limited(folder: Path, name: str, *, limit_bytes: int) -> bytes:
     """
     with os.fdopen(open_regular(folder, name), "rb") as file:
         return file.read(limit_bytes + 1)
+
+
+def drop_cache(file: int) -> None:
+    """Have the file read from the medium, where that is possible."""
+    # macOS has no such call.
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -16,7 +16,7 @@ from imgsync.bundle.findings import MISSING, LostImage, Verification, VolumeChec
 from imgsync.bundle.image_needs import ImageNeeds
 from imgsync.bundle.model import Bundle, BundleVolume
 from imgsync.bundle.open_bundle import OpenBundle
-from imgsync.bundle.read_file import open_regular
+from imgsync.bundle.read_file import drop_cache, open_regular
 from imgsync.bundle.steps import drive
 from imgsync.bundle.volume_layout import VolumeLayout, lay_out_volumes
 from imgsync.concurrency.native_thread import NativeThread
@@ -73,7 +73,7 @@ def _check_file(folders: Sequence[Path], name: str, layout: VolumeLayout, cut: C
         size = os.fstat(file).st_size
         if size == layout.size_bytes:
             # Read from the medium, not from what memory holds of it.
-            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+            drop_cache(file)
             yield from check_volume(file, layout, cut.take)
         else:
             yield f"it has {size:,} bytes, not {layout.size_bytes:,}"

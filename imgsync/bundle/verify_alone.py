@@ -15,7 +15,7 @@ from pathlib import Path
 from imgsync.bundle.check_volume import Problem
 from imgsync.bundle.findings import VolumeAlone
 from imgsync.bundle.piece_files import read_exactly, read_range
-from imgsync.bundle.read_file import open_regular
+from imgsync.bundle.read_file import drop_cache, open_regular
 from imgsync.bundle.steps import drive
 from imgsync.bundle.tar_format import END
 from imgsync.bundle.volume_document import decode_index, decode_volume_document
@@ -67,7 +67,7 @@ class _Check:
     def run(self) -> Iterator[int]:
         """Check all members and the end; yield the number of bytes read."""
         size = os.fstat(self._file).st_size
-        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
+        drop_cache(self._file)
         contents: dict[str, bytes] = {}
         whole: dict[str, int] = {}
         parts: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterable
@@ -30,7 +31,9 @@ def write_atomically(path: Path, pieces: Iterable[bytes], *, private: bool = Tru
             file.flush()
             os.fsync(handle)
         if not private:
-            Path(temporary).chmod(0o666 & ~_read_umask())
+            # FAT has no modes, and refuses to change them.
+            with contextlib.suppress(PermissionError):
+                Path(temporary).chmod(0o666 & ~_read_umask())
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -78,6 +78,27 @@ def test_full_disk_at_the_end_is_an_error_with_a_hint(tmp_path, monkeypatch):
 
 
 @pytest.mark.row("BUN-09")
+def test_no_mode_of_a_file_is_changed(tmp_path, monkeypatch):
+    """FAT refuses it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    for name in ("chmod", "fchmod"):
+        monkeypatch.setattr(os, name, refuse)
+
+    write_bundle(tmp_path, make_cargo(1))
+
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~_umask()}
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.row("BUN-09")
 def test_too_little_space_is_an_error_before_anything_is_read(tmp_path):
     """With how much is missing."""
     (content,) = make_cargo(1).contents
@@ -104,7 +125,7 @@ def test_file_system_without_large_files_is_named_before_anything_is_read(tmp_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.parametrize("call", ["fsync", "pwrite", "fdatasync"])
+@pytest.mark.parametrize("call", ["fsync", "pwrite"])
 def test_slow_disk_stops_no_other_work(tmp_path, monkeypatch, call):
     """Each call that may take long waits here until another greenlet has run."""
     cargo = make_cargo(2)

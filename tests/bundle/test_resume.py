@@ -215,6 +215,27 @@ def test_second_process_is_refused(tmp_path):
     BundleWriter(tmp_path, placement).close()
 
 
+@pytest.mark.row("BUN-10")
+def test_bundle_of_another_name_is_not_replaced(tmp_path):
+    """Both have one document; the one that is finished first stays."""
+    cargo = make_cargo(1)
+    with BundleWriter(tmp_path, place(cargo.contents, name="late")) as writer:
+        for digest, content in cargo.data.items():
+            write_blob(writer, content, digest)
+        write_bundle(tmp_path, cargo)
+        before = read_files_of(tmp_path)
+
+        with pytest.raises(OutputError, match="another bundle was written there"):
+            writer.finish()
+
+    assert read_files_of(tmp_path) == before
+
+
+def read_files_of(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder, without those below it."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
 @pytest.mark.row("BUN-09")
 def test_volume_that_is_read_back_wrong_is_an_error(tmp_path):
     """A medium that loses bytes; the next run writes this blob again, and no other."""
