@@ -15,6 +15,7 @@ from imgsync.oci.spec.platform import check_platform
 from imgsync.oci.spec.reference import Reference, Repository, is_layout_name, is_registry_alone, parse_reference, strip_transport
 
 _NAME = "copy"
+_PATHS = ("./", "../", "/", "~")
 
 
 def build_copy_config(source: str, destination: str, *, registries: RegistriesConfig, platforms: Sequence[str] = ()) -> Config:
@@ -53,14 +54,16 @@ def build_copy_config(source: str, destination: str, *, registries: RegistriesCo
         platforms=tuple(platforms) or None,
     )
     mirror = name_registries(mirror, registries)
-    _check_allowed(Repository(mirror.source.registry, origin.repository.path), registries.allowed_sources)
-    _check_allowed(Repository(mirror.destinations[0].registry, target.repository.path), registries.allowed_destinations)
+    _check_allowed(source, Repository(mirror.source.registry, origin.repository.path), registries.allowed_sources)
+    _check_allowed(destination, Repository(mirror.destinations[0].registry, target.repository.path), registries.allowed_destinations)
     registries.raise_if_unset(mirror.source.registry, mirror.destinations[0].registry)
     # Not complete: mirrors.d declares other mirrors.
     return Config((mirror,), registries, is_complete=False, is_by_hand=True)
 
 
 def _parse(text: str) -> Reference:
+    if text.startswith(_PATHS):
+        raise UsageError(f"{text!r} is a path", hint=f"write oci-layout:{text} for an OCI layout, or for an archive of images")
     image = strip_transport(text)
     if "/" not in image.rstrip("/") and is_registry_alone(image.rstrip("/")):
         # Docker would read localhost:5000 as the tag 5000 of an image of Docker Hub.
@@ -68,9 +71,14 @@ def _parse(text: str) -> Reference:
     return parse_reference(image)
 
 
-def _check_allowed(repository: Repository, prefixes: tuple[str, ...] | None) -> None:
-    if not is_allowed(prefixes, str(repository)):
-        raise UsageError(f"{repository} is not allowed by registries.yaml", hint=f"{explain_allowed(prefixes)}, and --registries names another file")
+def _check_allowed(text: str, repository: Repository, prefixes: tuple[str, ...] | None) -> None:
+    if is_allowed(prefixes, str(repository)):
+        return
+    hint = f"{explain_allowed(prefixes)}, and --registries names another file"
+    if is_layout_path(text):
+        # The name of a path is made of a digest, which is hard to guess for `allow`.
+        hint += "; a path is allowed by a name that `layouts` gives it: `layouts: {NAME: {path: PATH}}`, and oci-layout:NAME under `allow`"
+    raise UsageError(f"{show_repository(text, repository)} is not allowed by registries.yaml", hint=hint)
 
 
 def _check(source: Reference, target: Reference, shown: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,6 +21,7 @@ _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _NAME_LENGTH = 40
 _NOT_IN_PATHS = re.compile(r"[^a-z0-9.-]+")
 _SHOWN = 20
+_ARCHIVES = (".tar", ".tar.gz", ".tgz")
 # `PATH`, `PATH:NAME`, `PATH@DIGEST`: a path has no colon, which divides.
 _PARTS = re.compile(r"(?P<path>[./~][^:@]*(?:@(?!sha)[^:@]*)*)(?:@(?P<digest>.*)|:(?P<name>.*))?", re.DOTALL)
 _FORMS = "write oci-layout:PATH:REPOSITORY:TAG, or oci-layout:PATH:TAG"
@@ -90,6 +92,10 @@ def parse_layout_destination(text: str, source: Reference, registries: Registrie
     path, name, digest = _split(text)
     if digest:
         raise UsageError("a destination cannot have a digest", hint=_FORMS)
+    if path.endswith(_ARCHIVES) and not os.path.lexists(os.path.expanduser(path)):  # noqa: PTH111 - an unknown user is an error below
+        folder = path.removesuffix(".gz").rpartition(".")[0]
+        hint = f"write {LAYOUT_PREFIX}{folder}, and then pack it: tar -C {folder} -cf {folder}.tar ."
+        raise UsageError("imgsync writes layouts into folders, not into archives", hint=hint)
     layout, registries = add_layout(path, registries)
     registry = f"{LAYOUT_PREFIX}{layout}"
     if "/" in name or ":" in name:

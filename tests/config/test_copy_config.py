@@ -9,6 +9,7 @@ from imgsync.config.model import RegistriesConfig
 from imgsync.errors import ImgsyncError
 from tests.support.images import image
 
+ALLOW_MORE = "allowed: r.io/mirror; the operator of registries.yaml can allow more, and --registries names another file"
 ALLOWED = RegistriesConfig(allowed_sources=("docker.io/library",), allowed_destinations=("r.io/mirror",))
 
 
@@ -46,6 +47,15 @@ def test_prefixes_of_other_tools_are_taken_off(text, source):
         ("registry.k8s.io", "r.io/x", (), "'registry.k8s.io' names no repository", "write registry.k8s.io/REPOSITORY:TAG"),
         ("nginx", "http://r.io/x", (), "'http://r.io/x' is written as a URL", "write it without http://: r.io/x; for plain http, set `tls: false`"),
         ("docker-archive:a.tar", "r.io/x", (), "`docker-archive:` does not name a registry or an OCI layout", "write oci-layout:PATH for `imgsync copy`"),
+        ("../a.tar", "r.io/x", (), "'../a.tar' is a path", "write oci-layout:../a.tar for an OCI layout, or for an archive of images"),
+        ("r.io/x:1", "/usb/a", (), "'/usb/a' is a path", "write oci-layout:/usb/a"),
+        (
+            "r.io/x:1",
+            "oci-layout:./a.tar.gz:x:1",
+            (),
+            "imgsync writes layouts into folders, not into archives",
+            "write oci-layout:./a, and then pack it: tar -C ./a -cf ./a.tar .",
+        ),
         ("nginx", "r.io/mirror/nginx", ("amd64",), "'amd64' is not a platform; write linux/amd64", ""),
         ("nginx", "r.io/mirror/nginx", ("linux/x86_64",), "images do not call a platform 'linux/x86_64'; write linux/amd64", ""),
     ],
@@ -73,6 +83,12 @@ def test_argument_that_is_no_image_is_an_error(source, destination, platforms, m
             "r.io/mirrors/nginx:1",
             "r.io/mirrors/nginx is not allowed by registries.yaml",
             "allowed: r.io/mirror; the operator of registries.yaml can allow more, and --registries names another file",
+        ),
+        (
+            "nginx:1",
+            "oci-layout:./dir",
+            "oci-layout:./dir:docker.io/library/nginx is not allowed by registries.yaml",
+            f"{ALLOW_MORE}; a path is allowed by a name that `layouts` gives it: `layouts: {{NAME: {{path: PATH}}}}`, and oci-layout:NAME under `allow`",
         ),
     ],
 )

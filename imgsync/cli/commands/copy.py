@@ -30,6 +30,10 @@ def command(source: str, destination: str, platform: tuple[str, ...], output: st
     destination is asked what it serves; --refresh also checks the content. `allow`
     in registries.yaml applies.
 
+    SOURCE and DESTINATION may be OCI layouts, which are folders of images:
+    oci-layout:PATH, oci-layout:PATH:TAG or oci-layout:PATH:REPOSITORY:TAG, where PATH
+    begins with `.`, `/` or `~`. SOURCE may be an archive, such as of `docker save`.
+
     Unlike apply, copy starts at once, also on a terminal: its arguments say what it
     changes. --max-changes and --max-bytes limit the copy of a whole repository.
     """
