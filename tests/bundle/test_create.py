@@ -372,6 +372,46 @@ def test_command_prints_summary_and_signing(lab):
     assert "cosign sign-blob" in result.stdout
 
 
+def test_report_files_are_those_of_apply(lab):
+    """JUnit, HTML and metrics name the images, and the log has the events of apply."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+
+    result = lab.run("bundle", "create", "--out", "out", "--junit", "junit.xml", "--report", "report.html", "--metrics", "metrics.prom")
+
+    assert result.code == 0
+    assert f"m/{lab.name}/app:1" in (lab.folder / "junit.xml").read_text()
+    assert "app:1" in (lab.folder / "report.html").read_text()
+    assert "imgsync_images" in (lab.folder / "metrics.prom").read_text()
+    assert [one["destination"].rpartition("/")[2] for one in result.events("image.copied")] == ["app:1"]
+
+
+def test_limits_stop_before_anything_is_read(lab):
+    """`--max-changes` and `--max-bytes` hold for a bundle."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+
+    result = lab.run("bundle", "create", "--out", "out", "--max-changes", "0")
+
+    assert result.code == 1
+    assert not (lab.folder / "out").exists()
+    assert lab.source.requests("GET .*/blobs/") == []
+
+
+def test_layout_is_a_source_of_bundles(lab):
+    """Images of a layout are carried like those of a registry."""
+    content = lab.push("app", "1", index(1))
+    lab.declare("app", registries="layouts: {usb: {path: usb}}\n")
+    assert lab.run("copy", f"{lab.source.host}/{lab.name}/app:1", "oci-layout:usb/app:1").code == 0
+    lab.workplace.mirror("a", source="oci-layout:usb/app", destinations=["inside.example/m"])
+    lab.source.forget()
+
+    bundle = create(lab)
+
+    assert digests(bundle) == whole(content)
+    assert lab.source.requests() == []
+
+
 def test_too_small_volume_is_refused(lab):
     """Before anything is copied."""
     lab.push("app", "1", image(1, layer_bytes=10))
