@@ -7,7 +7,7 @@ import contextlib
 from fuzz.laws.shared import make_folder
 from imgsync.errors import LayoutError
 from imgsync.oci.layout.files import LayoutFiles
-from imgsync.oci.layout.index_json import parse_index
+from imgsync.oci.layout.index_json import parse_index, write_index
 from imgsync.oci.layout.names import find_name
 from imgsync.oci.layout.open_files import open_files
 from imgsync.oci.layout.tar_header import BLOCK_BYTES
@@ -41,7 +41,12 @@ def archives(data: bytes) -> None:
 
 def _read(files: LayoutFiles, size_bytes: int) -> None:
     raw = files.read_index()
-    for entry in parse_index(raw, where="image.tar").entries[:_BLOBS]:
+    index = parse_index(raw, where="image.tar")
+    written = write_index(index)
+    # What others wrote stays, also if its lines are not parsed again.
+    for known in ({}, {entry.raw: entry for entry in index.entries}):
+        assert parse_index(written, where="image.tar", known=known) == index
+    for entry in index.entries[:_BLOBS]:
         name = find_name(entry, "own", is_own_declared=False)
         assert name if isinstance(name, str) else is_repository_path(name.path)
         size = files.find_blob(entry.digest)

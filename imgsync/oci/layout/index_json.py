@@ -25,6 +25,7 @@ INDEX = "index.json"
 INDEX_LIMIT_BYTES = 64 << 20
 ENTRY_LIMIT = 200_000
 _VALUE_LIMIT = 2_500_000
+_VERSION = b'"schemaVersion"'
 _REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
 # In an entry without a name: the paths of the repositories that it belongs to, with a space between them.
@@ -56,7 +57,7 @@ class LayoutIndex:
     """The entries of `index.json`, and its other keys as they are written."""
 
     entries: tuple[IndexEntry, ...] = ()
-    others: tuple[tuple[str, bytes], ...] = (("schemaVersion", b"2"), ("mediaType", dump_json(OCI_INDEX)))
+    others: tuple[tuple[bytes, bytes], ...] = ((_VERSION, b"2"), (b'"mediaType"', dump_json(OCI_INDEX)))
 
 
 def make_entry(media_type: str, digest: str, size_bytes: int, *, name: str = "", artifact_type: str = "", repository: str = "") -> IndexEntry:
@@ -84,7 +85,7 @@ def add_repositories(entry: IndexEntry, repositories: tuple[str, ...]) -> IndexE
 
 def write_index(index: LayoutIndex) -> bytes:
     """Return the bytes of `index.json`, one entry a line."""
-    others = b"".join(b"%b:%b," % (dump_json(key), value) for key, value in index.others)
+    others = b"".join(b"%b:%b," % one for one in index.others)
     return b"{%b" % others + b'"manifests":[' + b",".join(b"\n" + entry.raw for entry in index.entries) + b"\n]}\n"
 
 
@@ -102,15 +103,15 @@ def parse_index(raw: bytes, *, where: str, known: Mapping[bytes, IndexEntry] | N
     # Not UTF-8: one character that is not ASCII would make the whole text two or four times as large. Entries keep their bytes.
     text = raw.decode("latin-1")
     entries: list[IndexEntry] = []
-    others: list[tuple[str, bytes]] = []
+    others: list[tuple[bytes, bytes]] = []
     try:
         reader = _Reader(text)
         known = known or {}
-        for key in reader.iter_keys():
+        for key, written in reader.iter_keys():
             if key == "manifests":
                 entries += reader.iter_entries(known)
             else:
-                others.append((key, reader.take()[1].encode("latin-1")))
+                others.append((written.encode("latin-1"), reader.take()[1].encode("latin-1")))
     except (ValueError, RecursionError) as error:
         detail = str(error) if isinstance(error, _IndexFaultError) else "it is not valid JSON"
         raise LayoutError(f"{where}/{INDEX}: {detail}", hint=_TOO_LARGE if isinstance(error, _TooLargeError) else _DAMAGED) from error
@@ -126,8 +127,8 @@ class _TooLargeError(_IndexFaultError):
     """The document has too many entries."""
 
 
-def _check_others(others: dict[str, bytes], where: str) -> None:
-    if others.get("schemaVersion") != b"2":
+def _check_others(others: dict[bytes, bytes], where: str) -> None:
+    if others.get(_VERSION) != b"2":
         raise LayoutError(f"{where}/{INDEX} has not schemaVersion 2", hint=_DAMAGED)
 
 
@@ -148,17 +149,17 @@ class _Reader:
         self._text = text
         self._at = 0
 
-    def iter_keys(self) -> Iterator[str]:
-        """Yield each key of the document; the caller reads its value."""
+    def iter_keys(self) -> Iterator[tuple[str, str]]:
+        """Yield each key and its text; the caller reads its value."""
         seen: set[str] = set()
         for _ in self._iter_parts("{", "}"):
-            key, _ = self.take()
+            key, written = self.take()
             # Go's parser ignores the case of keys.
             if not isinstance(key, str) or key.casefold() in seen:
                 raise _IndexFaultError("a key occurs twice")
             seen.add(key.casefold())
             self._expect(":")
-            yield key
+            yield key, written
         self._skip()
         if self._at != len(self._text):
             raise _IndexFaultError("it has content behind its end")

@@ -43,12 +43,24 @@ def test_written_index_is_read_again():
 def test_what_others_wrote_stays_byte_for_byte():
     """Spaces, unknown keys, escapes and letters of all languages."""
     other = '{ "size" : 2, "digest":"%s",\n"annotations": {"ключ": "\\u0041ж", "x": [1.50, null]}, "mediaType": "a/b" }' % DIGEST  # noqa: UP031
-    raw = f'{{"annotations": {{"a": "ü"}}, "manifests": [{other}], "schemaVersion": 2, "x": {{}} }}'.encode()
+    raw = f'{{"ключ": "ü", "annotations": {{"a": "ü"}}, "manifests": [{other}], "schemaVersion": 2, "x": {{}} }}'.encode()
 
     written = write_index(parse_index(raw, where="x"))
 
     assert other.encode() in written
     assert json.loads(written) == json.loads(raw)
+
+
+def test_known_entries_are_not_parsed_again():
+    """They are found by their lines, wherever these are."""
+    index = LayoutIndex(tuple(make_entry("a/b", DIGEST, number, name=f"a/b:{number}") for number in range(3)))
+    known = {entry.raw: entry for entry in index.entries[:2]}
+    changed = LayoutIndex((*index.entries[1:], make_entry("c/d", DIGEST, 9)))
+
+    found = parse_index(write_index(changed), where="x", known=known)
+
+    assert found == changed
+    assert found.entries[0] is index.entries[1]
 
 
 @pytest.mark.row("LAY-04")
