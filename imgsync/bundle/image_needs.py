@@ -46,6 +46,6 @@ class ImageNeeds:
     def _read_blobs(self, digest: str) -> tuple[str, ...]:
         if digest not in self._blobs:
             manifest = parse_manifest(self._opened.read_whole(digest, limit_bytes=MANIFEST_LIMIT), algorithm=digest)
-            # External content lies elsewhere.
-            self._blobs[digest] = tuple(blob.digest for blob in manifest.blobs if not blob.is_external)
+            # External content may lie elsewhere.
+            self._blobs[digest] = tuple(blob.digest for blob in manifest.blobs if not blob.is_external or blob.digest in self._known)
         return self._blobs[digest]

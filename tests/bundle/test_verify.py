@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from imgsync.bundle.model import DOCUMENT_NAME, Bundle
+from imgsync.bundle.model import DOCUMENT_NAME, Bundle, Expected
 from imgsync.bundle.open_bundle import read_document
+from imgsync.bundle.placement import place
 from imgsync.bundle.verify import Verification, verify_bundle
 from imgsync.bundle.verify_alone import verify_volume
 from imgsync.bundle.volume_layout import lay_out_volumes
 from imgsync.errors import BundleError
-from tests.support.bundles import Cargo, make_cargo, write_bundle
+from tests.support.bundles import Cargo, make_cargo, write_bundle, write_placement
 from tests.support.effort import effort
+from tests.support.images import Image, image
 
 _MIB = 1 << 20
 
@@ -122,3 +125,40 @@ def test_missing_volume_costs_the_images_in_it(tmp_path, cargo):
     assert [check.is_intact for check in found.volumes[:-1]] == [True] * (len(bundle.volumes) - 1)
     assert {str(lost.image.destination) for lost in found.lost} == set().union(*(expected_costs(cargo, digest) for digest in held))
     assert all(lost.volumes == (gone,) for lost in found.lost)
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_external_layer_costs_its_image_if_the_bundle_holds_it(tmp_path, is_held):
+    """A layer that lies at other addresses may be left out; one that is there must be intact."""
+    plain = image("external", layers=1)
+    external = Image(plain.raw.replace(b"layer.v1.tar+gzip", b"layer.nondistributable.v1.tar+gzip"), plain.media_type, plain.blobs)
+    whole = make_cargo(images=[external])
+    digest = max(external.blobs, key=lambda one: len(external.blobs[one]))
+    (content,) = whole.contents
+    left = tuple(blob for blob in content.blobs if is_held or blob.digest != digest)
+    cargo = Cargo((replace(content, blobs=left),), {blob.digest: whole.data[blob.digest] for blob in left})
+    bundle = write_bundle(tmp_path, cargo)
+    assert verify(tmp_path).is_intact
+    if is_held:
+        path = tmp_path / bundle.volumes[0].file
+        path.write_bytes(path.read_bytes().replace(external.blobs[digest][100:200], bytes(100)))
+
+        assert [str(lost.image.destination) for lost in verify(tmp_path).lost] == cargo.names
+
+
+def test_image_that_needs_what_is_nowhere_is_lost(tmp_path):
+    """The bundle neither holds nor expects a layer; with its digest among what is expected, the image is complete."""
+    whole = make_cargo(1)
+    (content,) = whole.contents
+    absent, *rest = (blob for blob in content.blobs if blob.digest != content.image.digest)
+    left = tuple(blob for blob in content.blobs if blob != absent)
+    cargo = Cargo((replace(content, blobs=left),), {blob.digest: whole.data[blob.digest] for blob in left})
+    assert rest
+
+    write_bundle(tmp_path / "a", cargo)
+    (lost,) = verify(tmp_path / "a").lost
+    assert lost.reasons == (f"{absent.digest[7:19]}: the bundle neither holds nor expects it",)
+
+    placement = place(cargo.contents, expects=[Expected(absent.digest, absent.size_bytes, ("mirror/app",))])
+    write_placement(tmp_path / "b", placement, cargo.data)
+    assert verify(tmp_path / "b").is_intact
