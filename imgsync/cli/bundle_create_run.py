@@ -24,7 +24,7 @@ from imgsync.cli.apply_run import exit_code_of, log_end
 from imgsync.cli.make_bundle import BundleMaker, list_left_out
 from imgsync.cli.make_volume import VolumeMaker
 from imgsync.cli.options import ApplyOptions, CommonOptions, LockUse
-from imgsync.cli.other_side import OtherSide, read_other_side
+from imgsync.cli.other_side import FirstSeen, OtherSide, read_other_side
 from imgsync.cli.output import print_json, print_text
 from imgsync.cli.progress_display import PlanPrinter, open_display
 from imgsync.cli.report_files import write_report_files
@@ -78,11 +78,13 @@ def run_create(paths: Sequence[str], only: Sequence[str], options: CreateOptions
     locks = lock.read(config) if saved is None and options.only_volume is None else None
     side = read_other_side(options.have, options.since, config) if options.only_volume is None else OtherSide(BundleContents(Holdings()))
     options = replace(options, layout=replace(options.layout, parent=side.parent, inventory=side.inventory))
+    first_seen = FirstSeen(common, config)
     # The user's state says what `apply` pushed. Here, only the other side counts.
     with open_session(config.registries, replace(common, state=None), read_only=True, grace_seconds=apply.grace_seconds) as session:
-        first_seen = side.stand_in(session, common, config)
+        side.stand_in(session, first_seen)
         exit_code = _Creation(session, config, options, apply, side).run(saved, locks)
-        first_seen.save(session.state)
+        first_seen.collect(session.state)
+    first_seen.save()
     return exit_code
 
 

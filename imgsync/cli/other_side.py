@@ -39,19 +39,17 @@ class OtherSide:
     states: tuple[Snapshot, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def stand_in(self, session: Session, common: CommonOptions, config: Config) -> FirstSeen:
+    def stand_in(self, session: Session, first_seen: FirstSeen) -> None:
         """
         Let the destinations of *session* be what the other side has.
 
-        Its state must be in memory. Of the state of *common*, only the times of `FirstSeen` count.
+        Its state must be in memory. Of the user's state, only *first_seen* counts.
         """
         session.registries.find_store = self.contents.find_store
         _fill(session.state, self)
         for note in self.notes:
             session.log.warning("inventory.unfit", reason=note)
-        first_seen = FirstSeen(common, config)
         first_seen.fill(session.state)
-        return first_seen
 
     def leave_out_deletions(self, config: Config) -> Config:
         """Return *config* with mirrors that delete nothing."""
@@ -92,27 +90,40 @@ class FirstSeen:
     """
 
     def __init__(self, common: CommonOptions, config: Config) -> None:
-        """Use the state of *common*, if *config* needs it."""
+        """
+        Read the state of *common*, if *config* needs it.
+
+        Raises:
+            StateError: It cannot be read.
+        """
         self._common = common
-        self._is_needed = any(mirror.tags.min_age_seconds is not None for mirror in config.mirrors if not mirror.suspend)
         self._known: dict[str, str] = {}
+        self._found: dict[str, str] = {}
+        self._is_needed = any(mirror.tags.min_age_seconds is not None for mirror in config.mirrors if not mirror.suspend)
+        if self._is_needed:
+            with open_store(common, read_only=True) as state:
+                self._known = dict(state.snapshot().notes[SEEN])
 
     def fill(self, store: StateStore) -> None:
         """Note in *store* what the state says."""
-        if not self._is_needed:
-            return
-        with open_store(self._common, read_only=True) as state:
-            self._known = dict(state.snapshot().notes[SEEN])
         store.put(seen=_list_seen(self._known))
 
-    def save(self, store: StateStore) -> None:
-        """Write to the state what *store* has beyond it."""
-        if not self._is_needed:
-            return
-        found = {about: moment for about, moment in store.snapshot().notes[SEEN].items() if about not in self._known}
-        if found:
+    def collect(self, store: StateStore) -> None:
+        """Take over what *store* has beyond the state."""
+        if self._is_needed:
+            self._found = {about: moment for about, moment in store.snapshot().notes[SEEN].items() if about not in self._known}
+
+    def save(self) -> None:
+        """
+        Write what was collected to the state.
+
+        Raises:
+            LockedError: Another run has locked it.
+            StateError: It cannot be written.
+        """
+        if self._found:
             with open_store(self._common, read_only=False) as state:
-                state.put(seen=_list_seen(found))
+                state.put(seen=_list_seen(self._found))
 
 
 def _list_seen(notes: dict[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -26,7 +26,7 @@ from imgsync.render.annotations import annotate_plan
 from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
-    from imgsync.cli.other_side import OtherSide
+    from imgsync.cli.other_side import FirstSeen, OtherSide
     from imgsync.lock.load_locks import Locks
 
 PENDING_EXIT = 2
@@ -61,10 +61,10 @@ def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, co
     check_writable(options.out)
     config, unread = _load(paths, only, options, common)
     locks = options.lock.read(config)
-    side = _read_other_side(options, config)
+    side, first_seen = _read_other_side(options, config, common)
     with open_session(config.registries, common if side is None else replace(common, state=None), read_only=True) as session:
-        if side is not None:
-            side.stand_in(session, common, config)
+        if side is not None and first_seen is not None:
+            side.stand_in(session, first_seen)
         for reason in unread:
             session.log.warning("declarations.unread", reason=reason)
         planned = config if side is None else side.leave_out_deletions(config)
@@ -102,16 +102,16 @@ def print_made_plan(session: Session, plan: Plan, config: Config, options: PlanO
     return exit_code_of_plan(plan, detailed=options.detailed_exitcode)
 
 
-def _read_other_side(options: PlanOptions, config: Config) -> OtherSide | None:
-    """Return what stands for the destinations, None for themselves."""
+def _read_other_side(options: PlanOptions, config: Config, common: CommonOptions) -> tuple[OtherSide | None, FirstSeen | None]:
+    """Return what stands for destinations and state, None for themselves."""
     if not options.have and not options.since:
-        return None
+        return None, None
     if options.refresh:
         raise UsageError("--refresh asks the destinations, in whose place are --have and --since", hint="remove --refresh")
     # Imported now: few plans are for a bundle.
-    from imgsync.cli.other_side import read_other_side
+    from imgsync.cli.other_side import FirstSeen, read_other_side
 
-    return read_other_side(options.have, options.since, config)
+    return read_other_side(options.have, options.since, config), FirstSeen(common, config)
 
 
 def exit_code_of_plan(plan: Plan, *, detailed: bool = False) -> int:

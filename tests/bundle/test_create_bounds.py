@@ -58,3 +58,17 @@ def test_one_new_tag_is_a_small_bundle(lab):
         figures.record(f"bundle of one new tag on {count:,}, by {options[0]}, beyond its new blobs", size_bytes - new_bytes, unit="bytes")
     inventory = json.loads((lab.folder / "inside.json").read_bytes())
     assert len(inventory["repositories"][0]["tags"]) == count
+
+
+def test_large_layers_take_little_memory(lab):
+    """What is carried streams through: memory does not grow with it."""
+    layer_bytes = effort(12, 100) << 20
+    for number in range(2):
+        lab.push("app", f"{number}", image(("large", number), layers=2, layer_bytes=layer_bytes))
+    lab.declare("app")
+
+    result = lab.run("bundle", "create", "--out", "out", "--volume-size", "16MiB", timeout=600)
+
+    assert result.code == 0
+    # With the pages that it shares with the process that starts it.
+    assert result.peak_bytes <= 96 << 20
