@@ -266,6 +266,7 @@ def test_folder_above_a_layout_is_never_made(layout, tmp_path):
         (errno.EIO, UnreachableError, "check the medium and its cable"),
         (errno.ENODEV, UnreachableError, "plugged in and mounted"),
         (errno.EFBIG, RejectedError, "as FAT from 4 GiB on"),
+        (errno.ENOLCK, RejectedError, "lacks locks"),
     ],
 )
 def test_error_of_the_file_system_is_one_of_the_store(layout, monkeypatch, number, error, hint):
@@ -286,6 +287,23 @@ def test_error_of_the_file_system_is_one_of_the_store(layout, monkeypatch, numbe
             store.delete_tag(name("a:1"))
     assert [file.name for file in (layout.folder / ".imgsync").iterdir() if file.name.startswith("new-")] == []
     layout.assert_holds("a:1", image(1))
+
+
+@pytest.mark.row("LAY-02")
+@pytest.mark.parametrize("place", [".imgsync", ".imgsync/writers", ".imgsync/index", "blobs", "blobs/sha256", "index.json", "oci-layout"])
+def test_nothing_is_written_through_a_link(layout, tmp_path, place):
+    """Of a destination that others can write to."""
+    with opened(layout.folder) as store:
+        push(store, "a:1", image(1))
+    target, outside = layout.folder / place, tmp_path / "outside"
+    target.rename(outside)
+    target.symlink_to(outside)
+    before = sorted((file, file.stat().st_mtime_ns, file.read_bytes() if file.is_file() else b"") for file in (outside, *outside.rglob("*")))
+
+    with opened(layout.folder) as store, pytest.raises(LayoutError, match="is a link, not a"):
+        push(store, "b:1", image(2))
+
+    assert sorted((file, file.stat().st_mtime_ns, file.read_bytes() if file.is_file() else b"") for file in (outside, *outside.rglob("*"))) == before
 
 
 def test_archive_is_only_read(tmp_path):
