@@ -21,11 +21,11 @@ _KINDS: tuple[tuple[frozenset[int], type[RegistryError], str], ...] = (
         RejectedError,
         "the file system does not hold files of this size, as FAT from 4 GiB on: use exFAT or another one, or `imgsync bundle create --volume-size 4GiB`",
     ),
-)
-_NO_LOCKS = (
-    frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}),
-    RejectedError,
-    "the file system at {path} lacks locks (flock) or another call that imgsync needs; mount it with locks, or use another one",
+    (
+        frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}),
+        RejectedError,
+        "the file system at {path} lacks locks (flock) or another call that imgsync needs; mount it with locks, or use another one",
+    ),
 )
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EBADF})
 _GONE_HINT = "check that the medium is plugged in and mounted at {path}, then run it again"
@@ -35,7 +35,7 @@ _BROKEN_HINT = "check the medium and its cable (the kernel's log says more), the
 def translate(operation: Operation, error: OSError, path: str) -> RegistryError:
     """Return the error of *operation* on the layout at *path*."""
     detail = f"{path}: {error.strerror or error}"
-    for numbers, kind, hint in (*_KINDS, _NO_LOCKS):
+    for numbers, kind, hint in _KINDS:
         if error.errno in numbers:
             return operation.make_error(kind, detail, hint=hint.format(path=path))
     hint = _GONE_HINT if error.errno in _GONE else _BROKEN_HINT
