@@ -7,12 +7,11 @@ from typing import Any
 
 from imgsync.errors import ImgsyncError
 from imgsync.oci.spec.digest import is_digest
-from imgsync.oci.spec.reference import Reference, Repository, is_repository_path, is_tag, parse_registry
+from imgsync.oci.spec.reference import LAYOUT_PREFIX, Reference, Repository, is_layout, is_repository_path, is_tag, parse_registry
 
 _TEXT_LIMIT = 1024
 # As in Go, whose tools read the same sizes.
 _NUMBER_LIMIT = (1 << 63) - 1
-_LAYOUT = "oci-layout:"
 
 
 class Fields:
@@ -128,8 +127,8 @@ class Fields:
 
 def _is_registry(name: str) -> bool:
     """Return whether *name* is a registry, or a layout of `registries.yaml`."""
-    if name.startswith(_LAYOUT):
-        return is_repository_path(name.removeprefix(_LAYOUT))
+    if is_layout(name):
+        return is_repository_path(name.removeprefix(LAYOUT_PREFIX))
     try:
         return parse_registry(name) == name
     except ImgsyncError:

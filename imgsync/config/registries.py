@@ -105,9 +105,25 @@ def _read_layouts(fields: FieldReader, entries: Mapping[str, Any]) -> dict[str, 
         path, repository = fields.read_text(("layouts", name, "path"), entry["path"]), entry.get("repository")
         if repository is not None:
             repository = fields.parse_reference(("layouts", name, "repository"), partial(parse_repository_path, repository))
-        if path is not None:
-            found[name] = LayoutSettings(path, repository)
+        place = None if path is None else _find_place(fields, name, path, found)
+        if place is not None:
+            found[name] = LayoutSettings(place, repository)
     return found
+
+
+def _find_place(fields: FieldReader, name: str, path: str, others: Mapping[str, LayoutSettings]) -> str | None:
+    """Return the path of the layout *name*, None if it cannot be one."""
+    try:
+        place = str(Path(path).expanduser())
+        same = next((other for other, settings in others.items() if Path(settings.path).resolve() == Path(place).resolve()), None)
+    except (OSError, RuntimeError, ValueError) as error:
+        fields.add_error(("layouts", name, "path"), f"this is not a path: {error}")
+        return None
+    if same is not None:
+        # Else two mirrors might write one tag, or prune what the other pushed.
+        fields.add_error(("layouts", name, "path"), f"this is the layout {same}", "a layout has one name; keep one of the two")
+        return None
+    return place
 
 
 def _read_broker(fields: FieldReader, entry: Mapping[str, Any]) -> BrokerSettings:

@@ -218,6 +218,8 @@ class _Explainer:
         schema = _schema_of(error)
         kind = name_pattern(str(error.validator_value))
         found = "" if self._secret else correct_text(kind, str(error.instance), example=_first_example(schema))
+        if kind == "name" and not re.search(str(error.validator_value), found):
+            found = found.lower() if re.search(str(error.validator_value), found.lower()) else ""
         return f"write {found}" if found else _hint_of(schema)
 
 

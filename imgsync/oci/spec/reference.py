@@ -95,7 +95,8 @@ def is_tag(text: str) -> bool:
 
 def is_layout(registry: str) -> bool:
     """Return whether the name of a registry is that of a layout."""
-    return registry.startswith(LAYOUT_PREFIX)
+    # A host may be called so; then digits follow, its port.
+    return registry.startswith(LAYOUT_PREFIX) and not registry[len(LAYOUT_PREFIX) :].isdecimal()
 
 
 def is_layout_name(text: str) -> bool:
