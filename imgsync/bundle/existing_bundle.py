@@ -30,8 +30,12 @@ def read_existing(folder: Path, draft: Bundle, *, only_volume: int | None) -> Bu
         if only_volume is not None:
             raise UsageError(f"there is no bundle in {folder}", hint="a volume is made again beside its `imgsync-bundle.json`") from None
         return None
-    except (OSError, BundleError) as error:
-        raise UsageError(f"{folder} holds a bundle that cannot be read: {error}", hint=_OTHER) from error
+    except NotADirectoryError:
+        raise UsageError(f"{folder} is not a folder", hint=_OTHER) from None
+    except OSError as error:
+        raise UsageError(f"{folder} holds a bundle that cannot be read: {error.strerror or error}", hint=_OTHER) from error
+    except BundleError as error:
+        raise UsageError(f"{folder} holds a bundle that cannot be read: {error.message}", hint=_OTHER) from error
     if make_draft(existing) != draft:
         raise UsageError(f"{folder} holds another bundle, {shorten_digest(existing.id)}", hint=_OTHER)
     if only_volume is None:

@@ -83,7 +83,7 @@ def place(
         UsageError: *volume_bytes* is less than 1 MiB, *name* is not a name for files, or there would be more than 9,999 volumes.
         UnsupportedContentError: Two images give a blob two sizes.
     """
-    limit = _check_limit(volume_bytes)
+    limit = check_volume_bytes(volume_bytes)
     if not is_volume_name(name):
         raise UsageError(f"{name!r} cannot be the name of a bundle", hint="use letters, digits, `.`, `_` and `-`, at most 64")
     ordered = sorted(contents, key=lambda one: (str(one.image.destination), str(one.image.source)))
@@ -100,7 +100,13 @@ def place(
     return Placement(name, Bundle(images, blobs, volumes, left_out, parent, inventory))
 
 
-def _check_limit(volume_bytes: int | None) -> int:
+def check_volume_bytes(volume_bytes: int | None) -> int:
+    """
+    Return the largest volume for a limit of *volume_bytes*.
+
+    Raises:
+        UsageError: It is less than 1 MiB.
+    """
     if volume_bytes is None:
         return _UNLIMITED_BYTES
     if volume_bytes < MIN_VOLUME_BYTES:

@@ -18,6 +18,7 @@ from imgsync.bundle.destination import BundleContents
 from imgsync.bundle.holdings import Holdings
 from imgsync.bundle.lay_out import LayoutOptions
 from imgsync.bundle.model import Bundle
+from imgsync.bundle.placement import check_volume_bytes
 from imgsync.bundle.signature import format_signing_command
 from imgsync.bundle.summary import BundleSummary
 from imgsync.cli.apply_run import exit_code_of, log_end
@@ -73,6 +74,7 @@ def run_create(paths: Sequence[str], only: Sequence[str], options: CreateOptions
         UsageError: An option cannot be used, or the folder holds another bundle.
     """
     check_writable(*apply.files)
+    check_volume_bytes(options.layout.volume_bytes)
     config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
     saved, config = _read_saved(options, config)
     locks = lock.read(config) if saved is None and options.only_volume is None else None

@@ -114,8 +114,9 @@ def _read_layouts(fields: FieldReader, entries: Mapping[str, Any]) -> dict[str, 
 def _find_place(fields: FieldReader, name: str, path: str, others: Mapping[str, LayoutSettings]) -> str | None:
     """Return the path of the layout *name*, None if it cannot be one."""
     try:
-        place = str(Path(path).expanduser())
-        same = next((other for other, settings in others.items() if Path(settings.path).resolve() == Path(place).resolve()), None)
+        place = Path(path).expanduser()
+        whole = place.resolve()
+        same = next((other for other, settings in others.items() if Path(settings.path).resolve() == whole), None)
     except (OSError, RuntimeError, ValueError) as error:
         fields.add_error(("layouts", name, "path"), f"this is not a path: {error}")
         return None
@@ -123,7 +124,7 @@ def _find_place(fields: FieldReader, name: str, path: str, others: Mapping[str, 
         # Else two mirrors might write one tag, or prune what the other pushed.
         fields.add_error(("layouts", name, "path"), f"this is the layout {same}", "a layout has one name; keep one of the two")
         return None
-    return place
+    return str(place)
 
 
 def _read_broker(fields: FieldReader, entry: Mapping[str, Any]) -> BrokerSettings:

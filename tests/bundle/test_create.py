@@ -522,3 +522,27 @@ def wait_for_bundle(lab):
         if found is not None:
             return found
     raise AssertionError("the image is held forever")
+
+
+def test_file_in_place_of_the_folder_is_an_error_in_words(lab):
+    """No number of the system, and nothing is written."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    lab.write("out", "mine")
+
+    result = lab.run("bundle", "create", "--out", "out")
+
+    assert (result.code, (lab.folder / "out").read_text()) == (3, "mine")
+    assert "error: out is not a folder" in result.stderr
+    assert "Errno" not in result.stderr
+
+
+def test_volume_size_is_refused_before_anything_is_asked(lab):
+    """It cannot become right later."""
+    lab.declare("app")
+
+    result = lab.run("bundle", "create", "--out", "out", "--volume-size", "10KiB")
+
+    assert result.code == 3
+    assert "a volume of 10.0 KiB is too small" in result.stderr
+    assert lab.source.requests() == []

@@ -16,7 +16,7 @@ from tests.config.test_registries import trust_faults
     [
         ("{USB: {path: x}}", "2:10: layouts: invalid name 'USB' (write usb)"),
         ("{'5000': {path: x}}", "2:10: layouts: invalid name '5000'"),
-        ('{usb: {path: "a\\0"}}', "2:24: layouts.usb.path: this is not a path: embedded null byte"),
+        ('{usb: {path: "a\\0"}}', "2:23: layouts.usb.path: this is not a path: embedded null byte"),
         ("{usb: {path: x}, two: {path: ./y/../x}}", "2:39: layouts.two.path: this is the layout usb (a layout has one name; keep one of the two)"),
     ],
 )
