@@ -15,7 +15,7 @@ from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import ImgsyncError, StoppedError
 from imgsync.oci.spec.descriptor import Descriptor
-from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.reference import Reference, Repository, is_layout
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import PlanContext
 from imgsync.plan.findings import Condition, Finding, Verification
@@ -29,6 +29,7 @@ _IMAGES_AT_ONCE = 4
 
 
 _DAMAGED_HINT = "repair the registry's storage, or delete the blob there and run `apply --refresh`; a push does not replace a blob that exists"
+_DAMAGED_LAYOUT_HINT = "check the medium; delete the file of the blob, blobs/ALGORITHM/DIGITS below the layout, and run `apply`: it brings the blob again"
 
 
 def verify(config: Config, context: PlanContext, *, deep: bool, listener: VerifyListener) -> Verification:
@@ -85,9 +86,13 @@ def _make_finding(change: Change, context: PlanContext, damage: str) -> Finding:
         str(change.destination),
         change.destination_digest,
         reason,
-        _DAMAGED_HINT if damage else change.advice,
+        _explain_damage(change.destination) if damage else change.advice,
         change.left_out,
     )
+
+
+def _explain_damage(destination: Reference) -> str:
+    return _DAMAGED_LAYOUT_HINT if is_layout(destination.repository.registry) else _DAMAGED_HINT
 
 
 def _add_damage(finding: Finding, damage: str) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.apply.test_layouts import back, declare, out
-from tests.support.images import image, index
+from tests.support.images import first_layer, image, index
 from tests.support.layouts import CONTAINERD_NAME, REF_NAME, LayoutOnDisk
 
 
@@ -102,3 +102,20 @@ def test_changed_manifest_of_a_source_is_named(lab, usb):
     assert ran.code == 1
     assert content.digest in ran.stderr
     assert "not valid JSON" not in ran.stderr
+
+
+def test_changed_blob_is_found_by_deep_and_brought_again_once_deleted(lab, usb):
+    """The hint says so: a file of the right size counts as present otherwise."""
+    content = lab.push("app", "1", image(1))
+    blob = usb.blob(first_layer(content))
+    declare(lab, out(lab))
+    assert lab.run("apply", "--yes").code == 0
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+
+    (found,) = lab.run("verify", "--deep", "-o", "json").json["findings"]
+
+    assert found["condition"] == "damaged"
+    assert found["hint"].startswith("check the medium; delete the file of the blob")
+    blob.unlink()
+    assert lab.run("apply", "--yes").code == 0
+    usb.assert_holds(f"outside/{lab.name}/app:1", content)
