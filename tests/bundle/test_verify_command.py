@@ -150,14 +150,6 @@ def test_folder_without_a_bundle_is_an_error(name, message, imgsync, workplace):
     assert message in ran.stderr
 
 
-def test_document_stands_for_its_folder(bundle, imgsync):
-    """It is the file that one has in mind when one checks a bundle."""
-    ran = imgsync("bundle", "verify", "usb/imgsync-bundle.json")
-
-    assert ran.code == 0, ran.stderr
-    assert ran.stdout == imgsync("bundle", "verify", "usb").stdout
-
-
 def test_invalid_settings_end_with_3(bundle, imgsync, workplace):
     """As for `verify`."""
     workplace.registries_file("version: 1\nbundles: {require: {signed_by: [nobody]}}\n")
