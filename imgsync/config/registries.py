@@ -100,7 +100,7 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
 
 
 def _read_layouts(fields: FieldReader, entries: Mapping[str, Any]) -> dict[str, LayoutSettings]:
-    found = {}
+    found: dict[str, LayoutSettings] = {}
     for name, entry in entries.items():
         path, repository = fields.read_text(("layouts", name, "path"), entry["path"]), entry.get("repository")
         if repository is not None:
