@@ -112,7 +112,7 @@ def _read_layouts(fields: FieldReader, entries: Mapping[str, Any]) -> dict[str, 
 
 
 def _find_place(fields: FieldReader, name: str, path: str, others: Mapping[str, LayoutSettings]) -> str | None:
-    """Return the path of the layout *name*, None if it cannot be one."""
+    """Return the path of the layout *name*, None after an error."""
     try:
         place = Path(path).expanduser()
         whole = place.resolve()
