@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -87,14 +88,18 @@ class Shell:
                 subprocess.run(words, cwd=self.folder, env=self.stage.environment, capture_output=True, check=True)  # noqa: S603 - a line of our documentation
         return None
 
+    @property
+    def _media(self) -> str:
+        """Return where disks are, relative: the length of a line must not depend on the folder of the stage."""
+        return os.path.relpath(self.stage.folder / "media", self.folder)
+
     def _mount(self, argument: str) -> str:
         """Return *argument* with a disk below /media as a folder of the stage."""
-        return f"{self.stage.folder}{argument}" if argument.startswith("/media/") else argument
+        return f"{self._media}/{argument.removeprefix('/media/')}" if argument.startswith("/media/") else argument
 
     def _unmount(self, output: Output) -> Output:
         """Return *output* with the folders of the stage as disks."""
-        own = f"{self.stage.folder}/media/"
-        return Output(output.code, output.stdout.replace(own, "/media/"), output.stderr.replace(own, "/media/"))
+        return Output(output.code, *(text.replace(f"{self._media}/", "/media/") for text in (output.stdout, output.stderr)))
 
     def _git_environment(self) -> dict[str, str]:
         name = {f"GIT_{who}_{what}": "reader@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
