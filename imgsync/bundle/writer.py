@@ -7,6 +7,7 @@ under way, nothing else.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -68,10 +69,10 @@ class BundleWriter:
         try:
             self._open()
         except OSError as error:
-            self._release()
+            self._abandon()
             raise OutputError(f"{self._work.path} cannot be used: {error.strerror}") from error
         except BaseException:
-            self._release()
+            self._abandon()
             raise
 
     def _open(self) -> None:
@@ -164,15 +165,13 @@ class BundleWriter:
         if self._is_closed:
             return
         try:
-            if self.is_complete:
-                self._work.delete()
-            elif self._journal.unsure:
+            if self._journal.unsure:
                 self._sync()
         except OSError:
             # The next run verifies what was not synced.
             pass
         finally:
-            self._release()
+            self._abandon()
 
     def _complete(self) -> Bundle:
         bundle = with_part_digests(self._placement.draft, self._journal.finished, self._existing)
@@ -218,6 +217,13 @@ class BundleWriter:
         for digest in damaged:
             self._journal.remove(digest)
         self._journal.mark_synced(digests)
+
+    def _abandon(self) -> None:
+        """Close the files, and leave no folder without a finished blob."""
+        if self.is_complete or not (self._journal.finished or self._journal.is_completing):
+            with contextlib.suppress(OSError):
+                self._work.delete()
+        self._release()
 
     def _release(self) -> None:
         self._is_closed = True

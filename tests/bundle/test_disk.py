@@ -107,6 +107,8 @@ def test_too_little_space_is_an_error_before_anything_is_read(tmp_path):
     with pytest.raises(OutputError, match=r"has too little space: .* more are needed, .* are free"):
         BundleWriter(tmp_path, place([huge]))
 
+    assert list(tmp_path.iterdir()) == []
+
 
 @pytest.mark.row("BUN-09")
 def test_file_system_without_large_files_is_named_before_anything_is_read(tmp_path, monkeypatch):

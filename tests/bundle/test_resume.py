@@ -201,7 +201,7 @@ def test_foreign_volume_is_not_replaced(tmp_path):
     with pytest.raises(UsageError, match="exists already"):
         BundleWriter(tmp_path, place(make_cargo(1).contents))
 
-    assert (tmp_path / "imgsync-bundle.001.tar").read_bytes() == b"precious"
+    assert read_files(tmp_path) == {"imgsync-bundle.001.tar": b"precious"}
 
 
 @pytest.mark.row("BUN-08")
