@@ -63,7 +63,8 @@ def read_have_files(paths: Sequence[str], *, find_name: Callable[[str], str]) ->
                     add = _Adder(holdings, find_name, ids[-1])
                     incomplete += [] if decode_inventory(stream, name=path, add=add).is_complete else [path]
         except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+            hint = "of a bundle, name the folder with --since" if Path(path).is_dir() else "make it inside: imgsync inventory REGISTRY --out FILE"
+            raise UsageError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
     return HaveFiles(holdings, _join_ids(ids), tuple(states), tuple(incomplete))
 
 

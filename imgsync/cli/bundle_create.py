@@ -27,10 +27,11 @@ from imgsync.cli.other_side_options import other_side_options
 @paths_argument
 @option("--out", metavar="DIR", required=True, help="The folder to write to, such as a disk. An interrupted bundle there is continued.")
 @other_side_options
-@option("--plan", "plan_file", metavar="FILE", default=None, help="Carry exactly this plan, which `plan --out` saved.")
+@option("--plan", "plan_file", metavar="FILE", default=None, help="Carry exactly this plan, which `plan --out` saved, with the same --have or --since.")
 @option("--volume-size", type=Size(), default=None, help="The most bytes of a volume, such as 4GiB. Default: one volume.")
 @option("--name", metavar="NAME", default="imgsync-bundle", show_default=True, help="How the names of the volumes begin.")
 @option("--volume", type=click.IntRange(min=1), default=None, help="Make only this volume of the bundle in DIR again.")
+@option("--dry-run", is_flag=True, help="Only plan, as `imgsync plan` does with --have or --since. Nothing is written.")
 @output_option("table", "json")
 @lock_options
 @apply_options
@@ -49,6 +50,10 @@ def create_bundle(paths: tuple[str, ...], only: tuple[str, ...], output: str, **
     """
     common, lock = parse_common_options(options), parse_lock_use(options)
     apply = parse_apply_options(output, {**options, "refresh": False})
+    if options["dry_run"]:
+        from imgsync.cli.bundle_create_dry import run_create_dry
+
+        return run_create_dry(paths, only, options, apply, common, lock=lock)
     from imgsync.bundle.lay_out import LayoutOptions
     from imgsync.cli.bundle_create_run import CreateOptions, run_create
 

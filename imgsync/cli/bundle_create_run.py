@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 # All manifests are read before the first blob is copied; those of a thousand images are pulled once.
 _CACHE_BYTES = 16 << 20
+_WHOLE = "The plan leaves out images that the other side has, but the bundle has all blobs of the others: give --have or --since as for the plan, too."
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,11 @@ class _Creation:
         self._options = options
         self._apply = apply
         self._side = side
+        self._notes: tuple[str, ...] = ()
 
     def run(self, saved: Plan | None, locks: Locks | None) -> int:
+        if saved is not None and saved.counts["keep"] and not (self._options.have or self._options.since):
+            self._notes = (_WHOLE,)
         try:
             report, bundle = self._make(saved, locks)
         except ImgsyncError as error:
@@ -171,7 +175,7 @@ class _Creation:
             seconds=report.seconds,
             signing_command=format_signing_command(self._options.folder) if bundle is not None else "",
             stopped=(report.stopped or "an image failed") if unfinished else "",
-            notes=report.notes,
+            notes=(*report.notes, *self._notes),
             only_volume=self._options.only_volume,
         )
 

@@ -47,6 +47,7 @@ class PlanOptions:
     lock: LockUse = LockUse()
     have: tuple[str, ...] = ()
     since: tuple[str, ...] = ()
+    is_for_bundle: bool = False
 
 
 def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, common: CommonOptions) -> tuple[Plan, int]:
@@ -104,7 +105,7 @@ def print_made_plan(session: Session, plan: Plan, config: Config, options: PlanO
 
 def _read_other_side(options: PlanOptions, config: Config, common: CommonOptions) -> tuple[OtherSide | None, FirstSeen | None]:
     """Return what stands for destinations and state, None for themselves."""
-    if not options.have and not options.since:
+    if not options.have and not options.since and not options.is_for_bundle:
         return None, None
     if options.refresh:
         raise UsageError("--refresh asks the destinations, in whose place are --have and --since", hint="remove --refresh")

@@ -312,6 +312,39 @@ def test_saved_plan_is_carried_as_reviewed(lab):
     assert [found.digest for found in bundle.images] == [first.digest]
 
 
+def test_plan_without_its_inventory_says_what_is_carried(lab):
+    """All blobs of its images, as the other side may lack them."""
+    first, second = shared_base_images(2)
+    lab.push_to_destination("app", "1", first)
+    lab.workplace.allow_plain_http(lab.destination)
+    assert lab.run("inventory", f"{lab.destination.host}/m/{lab.name}", "--out", "inside.json").code == 0
+    lab.push("app", "1", first)
+    lab.push("app", "2", second)
+    lab.declare("app")
+    assert lab.run("plan", "--have", "inside.json", "--out", "plan.json").code == 0
+
+    without = lab.run("bundle", "create", "--out", "a", "--plan", "plan.json")
+    having = lab.run("bundle", "create", "--out", "b", "--plan", "plan.json", "--have", "inside.json")
+
+    assert (without.code, having.code) == (0, 0)
+    assert "give --have or --since as for the plan" in without.stdout
+    assert "give --have or --since" not in having.stdout
+
+
+def test_dry_run_plans_the_first_bundle(lab):
+    """Without a word about the other side, and without a question to it."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+
+    ran = lab.run("bundle", "create", "--out", "out", "--dry-run")
+
+    assert (ran.code, lab.destination.seen) == (0, [])
+    assert "1 to create" in ran.stdout
+    assert not (lab.folder / "out").exists()
+    assert lab.run("bundle", "create", "--out", "out", "--dry-run", "--max-changes", "0").code == 1
+    assert lab.run("bundle", "create", "--out", "out", "--dry-run", "--volume", "1").code == 3
+
+
 def test_volume_is_made_again_alone(lab):
     """`--volume N` makes the same bytes, and reads only what lies there."""
     for number in range(4):

@@ -52,6 +52,20 @@ def entry(**fields):
     return {"name": "r.io/a", "complete": True, "tags": {}, "manifests": {}, "blobs": {}, "referrers": {}, **fields}
 
 
+def test_place_with_nothing_is_named(lab):
+    """It is new, or its name is wrong, and a bundle would carry all again."""
+    lab.push_to_destination("app", "1", image(1))
+    lab.workplace.allow_plain_http(lab.destination)
+    host = lab.destination.host
+
+    ran = lab.run("inventory", f"{host}/m/{lab.name}", f"{host}/m/{lab.name}/app", f"{host}/mm", "--out", "inside.json")
+
+    assert ran.code == 0
+    assert [line for line in ran.stderr.splitlines() if "Nothing is at" in line] == [
+        f"Nothing is at {host}/mm: if that is not because it is new, check the name."
+    ]
+
+
 @pytest.mark.row("INV-01")
 def test_repositories_below_namespace_are_read(lab):
     """Tags with digests, manifests, blobs and referrers of what is below the namespace."""
