@@ -50,7 +50,7 @@ def whole(*images):
 
 def take_inventory(lab, out="inside.json"):
     """Take an inventory of the destination."""
-    result = lab.run("inventory", f"{lab.destination.host}/m", "--out", out)
+    result = lab.run("inventory", f"{lab.destination.host}/m/{lab.name}", "--out", out)
     assert result.code == 0, result.stderr
     lab.destination.forget()
 

@@ -45,7 +45,7 @@ def test_one_new_tag_is_a_small_bundle(lab):
     lab.declare("app")
     create(lab, out="all")
     assert lab.run("apply", timeout=600).code == 0
-    assert lab.run("inventory", f"{lab.destination.host}/m", "--out", "inside.json", timeout=600).code == 0
+    assert lab.run("inventory", f"{lab.destination.host}/m/{lab.name}", "--out", "inside.json", timeout=600).code == 0
     new = lab.push("app", "new", image("new", layers=1, shared=base, layer_bytes=100_000))
     new_bytes = sum(len(content) for content in new.all_blobs.values()) - len(base)
 
@@ -61,14 +61,15 @@ def test_one_new_tag_is_a_small_bundle(lab):
 
 
 def test_large_layers_take_little_memory(lab):
-    """What is carried streams through: memory does not grow with it."""
-    layer_bytes = effort(12, 100) << 20
-    for number in range(2):
-        lab.push("app", f"{number}", image(("large", number), layers=2, layer_bytes=layer_bytes))
-    lab.declare("app")
+    """What is carried streams through: memory hardly grows with it."""
+    peaks = []
+    for name, layer_bytes in (("small", 1000), ("large", effort(12, 100) << 20)):
+        for number in range(2):
+            lab.push(name, f"{number}", image((name, number), layers=2, layer_bytes=layer_bytes))
+        lab.declare(name)
+        result = lab.run("bundle", "create", "--out", name, "--volume-size", "16MiB", timeout=600)
+        assert result.code == 0
+        # With the pages that it shares with the process that starts it.
+        peaks.append(result.peak_bytes)
 
-    result = lab.run("bundle", "create", "--out", "out", "--volume-size", "16MiB", timeout=600)
-
-    assert result.code == 0
-    # With the pages that it shares with the process that starts it.
-    assert result.peak_bytes <= 96 << 20
+    assert peaks[1] - peaks[0] <= 36 << 20

@@ -51,7 +51,7 @@ def test_following_bundles_complete_each_other(lab, by):
     signature = lab.push("app", sig_tag(one.digest), image("sig", layers=1))
     options = {"have": ("--have", "inside.json"), "since": ("--since", "first"), "state": ("--have", "state.jsonl")}[by]
     if by == "have":
-        run(lab, "inventory", f"{lab.destination.host}/m", "--out", "inside.json")
+        run(lab, "inventory", f"{lab.destination.host}/m/{lab.name}", "--out", "inside.json")
     elif by == "state":
         run(lab, "state", "export", "state.jsonl")
     summary = run(lab, "bundle", "create", "--out", "second", *options, "-o", "json").json
