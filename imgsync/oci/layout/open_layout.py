@@ -130,7 +130,7 @@ class OpenLayout:
         files = self.open()
         if not isinstance(files, LayoutFolder):
             raise LayoutError(f"{self.path} is an archive, which imgsync only reads", hint="write into a folder; `imgsync bundle create` writes archives")
-        return LayoutWriter(files, run_blocking=self.run_blocking, load=self.read, note=self._note_version)
+        return LayoutWriter(files, run_blocking=self.run_blocking, load=lambda: (self.read(), self._version), note=self._note_version)
 
     def check_write(self) -> None:
         """

@@ -60,6 +60,10 @@ class StagedFile:
     def publish(self, folder: int, name: str) -> None:
         """Sync the bytes and rename the file; *folder* is not synced."""
         self.sync()
+        self.rename(folder, name)
+
+    def rename(self, folder: int, name: str) -> None:
+        """Put the file, which is synced, in its place."""
         os.replace(self.name, name, src_dir_fd=self._work, dst_dir_fd=folder)
         self._close()
 

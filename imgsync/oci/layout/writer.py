@@ -67,14 +67,16 @@ class IndexChange:
 class LayoutWriter:
     """Writes into one layout; one per run."""
 
-    def __init__(self, files: LayoutFolder, *, run_blocking: RunBlocking, load: Callable[[], LayoutContents], note: Callable[[object], None]) -> None:
+    def __init__(
+        self, files: LayoutFolder, *, run_blocking: RunBlocking, load: Callable[[], tuple[LayoutContents, object]], note: Callable[[object], None]
+    ) -> None:
         """
         Make the folder a layout if needed, and share its lock.
 
         Args:
             files: The folder.
             run_blocking: Runs what blocks.
-            load: Returns the contents of the index on disk.
+            load: Returns the contents of the index on disk, and the version of it that has them.
             note: Receives the version of the index that has these contents; None if none has.
 
         Raises:
@@ -208,7 +210,7 @@ class LayoutWriter:
 
     def _merge_and_write(self, changes: Sequence[IndexChange]) -> None:
         for _ in range(_REREADS):
-            contents, version = self._load(), self._files.read_version()
+            contents, version = self._load()
             if version != self._own_version:
                 _apply_missing(contents, self._written.values())
             for change in changes:
@@ -246,7 +248,7 @@ class LayoutWriter:
         if self._files.read_version() != version:
             return None
         written = staged.read_version()
-        staged.publish(self._files.folder, INDEX)
+        staged.rename(self._files.folder, INDEX)
         os.fsync(self._files.folder)
         return written
 
