@@ -87,10 +87,10 @@ class Journal:
         self._append({"all": "unsure"})
         self.sync()
 
-    def mark_completing(self) -> None:
-        """Note, durably, that volumes may have their final names."""
-        self.is_completing = True
-        self._append({"completing": True})
+    def mark_completing(self, *, begins: bool) -> None:
+        """Note, durably, whether volumes may have their final names."""
+        self.is_completing = begins
+        self._append({"completing": begins})
         self.sync()
 
     def sync(self) -> None:
@@ -137,5 +137,5 @@ class Journal:
             self.unsure = set(self.finished)
         elif "unsure" in record:
             self.unsure = set(record["unsure"]) & set(self.finished)
-        self.is_completing = self.is_completing or "completing" in record
+        self.is_completing = record.get("completing", self.is_completing)
         return True

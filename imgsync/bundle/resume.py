@@ -26,10 +26,8 @@ def resume(work: WorkFolder, journal: Journal, files: PieceFiles, wanted: Mappin
         OutputError: The file system has too little space, or takes no files of this size.
     """
     if journal.is_completing:
-        # Killed while volumes got their final names.
-        for name in volumes:
-            work.take_back(name)
-    elif not replaces and (known := next((name for name in volumes if (work.target / name).exists()), None)):
+        _take_back(work, journal, files)
+    if not replaces and (known := next((name for name in volumes if (work.target / name).exists()), None)):
         raise UsageError(f"{work.target / known} exists already, and no bundle that it belongs to", hint="name an empty folder")
     yield from _verify_unsure(journal, files)
     yield from Relocation(journal, files, wanted).run()
@@ -38,6 +36,14 @@ def resume(work: WorkFolder, journal: Journal, files: PieceFiles, wanted: Mappin
             work.remove(name)
     _check_space(work, volumes)
     _check_file_sizes(work, volumes)
+
+
+def _take_back(work: WorkFolder, journal: Journal, files: PieceFiles) -> None:
+    """Take back the volumes that had their final names when the run was killed."""
+    for name in sorted({files.name_file(digest, piece) for digest, stored in journal.finished.items() for piece in stored.pieces}):
+        work.take_back(name)
+    work.sync_target()
+    journal.mark_completing(begins=False)
 
 
 def _verify_unsure(journal: Journal, files: PieceFiles) -> Iterator[int]:

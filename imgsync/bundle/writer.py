@@ -181,6 +181,8 @@ class BundleWriter:
             )
         layouts = [layout for layout in lay_out_volumes(bundle) if self._only in {None, layout.number}]
         drive(self._thread, complete_volumes(self._work, bundle, layouts))
+        # What the next run takes back, if this one is killed before the document is there.
+        self._thread.run(partial(self._journal.mark_completing, begins=True))
         self._thread.run(partial(publish, self._work, bundle, layouts, with_document=self._only is None))
         self._release()
         return bundle

@@ -318,3 +318,52 @@ def test_left_out_image_frees_its_place(tmp_path):
 
     write_placement(tmp_path / "b", place(contents[1:], volume_bytes=_MIB), cargo.data)
     assert read_files(tmp_path / "a") == read_files(tmp_path / "b")
+
+
+@pytest.mark.row("BUN-07")
+@pytest.mark.parametrize("last", range(1, 6))
+def test_kill_between_final_names_is_continued(tmp_path, monkeypatch, last):
+    """Volumes that have their final names already belong to the bundle whose document is not there yet."""
+    cargo = make_cargo(4, layer_bytes=300_000, shared_bytes=1_500_000)
+    placement = place(cargo.contents, volume_bytes=_MIB)
+    count, rename = 0, os.rename
+
+    def rename_until_killed(*arguments, **named):
+        nonlocal count
+        count += 1
+        if count == last:
+            raise KeyboardInterrupt
+        rename(*arguments, **named)
+
+    monkeypatch.setattr(os, "rename", rename_until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_placement(tmp_path / "a", placement, cargo.data)
+    monkeypatch.undo()
+
+    with BundleWriter(tmp_path / "a", placement) as again:
+        assert list(again.missing()) == []
+        again.finish()
+    assert read_files(tmp_path / "a") == read_files(write_whole(tmp_path / "b", cargo))
+
+
+@pytest.mark.row("BUN-07")
+def test_final_names_are_taken_back_for_another_placement(tmp_path, monkeypatch):
+    """An image was removed after the kill, so that the bundle has a volume less."""
+    cargo = make_cargo(4, layer_bytes=300_000)
+    wanted = place(cargo.contents[:1], volume_bytes=_MIB)
+    monkeypatch.setattr("imgsync.bundle.complete_volumes.encode_bundle", _kill)
+    with pytest.raises(KeyboardInterrupt):
+        write_placement(tmp_path / "a", place(cargo.contents, volume_bytes=_MIB), cargo.data)
+    monkeypatch.undo()
+    assert len(read_files_of(tmp_path / "a")) > len(wanted.draft.volumes)
+
+    with BundleWriter(tmp_path / "a", wanted) as again:
+        assert list(again.missing()) == []
+        again.finish()
+
+    write_placement(tmp_path / "b", wanted, cargo.data)
+    assert read_files(tmp_path / "a") == read_files(tmp_path / "b")
+
+
+def _kill(*_: object) -> bytes:
+    raise KeyboardInterrupt
