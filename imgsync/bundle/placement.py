@@ -90,8 +90,6 @@ def place(
     images = tuple(content.image for content in ordered)
     shelf = _Shelf(images, limit)
     blobs = tuple(shelf.add(blob) for blob in _merge_blobs(ordered))
-    if shelf.count > MAX_VOLUMES:
-        raise UsageError(f"the bundle would have {shelf.count:,} volumes; at most {MAX_VOLUMES:,} are possible", hint="set a larger --volume-size")
     left_out = tuple(sorted(expects, key=lambda one: one.digest))
     files = tuple(BundleVolume(name_volume(name, number), 0) for number in range(1, shelf.count + 1))
     draft = Bundle(images, blobs, files, left_out, parent, inventory)
@@ -161,6 +159,8 @@ class _Shelf:
             if volume.count_bytes(member_bytes, entries, is_part=is_part) <= self._limit:
                 break
         else:
+            if self.count == MAX_VOLUMES:
+                raise UsageError(f"the bundle would have more than {MAX_VOLUMES:,} volumes", hint="set a larger --volume-size")
             self.count += 1
             volume = _Volume(self.count)
             self._open.append(volume)

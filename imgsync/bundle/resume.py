@@ -39,7 +39,7 @@ def resume(work: WorkFolder, journal: Journal, files: PieceFiles, wanted: Mappin
 
 
 def _take_back(work: WorkFolder, journal: Journal, files: PieceFiles) -> None:
-    """Take back the volumes that had their final names when the run was killed."""
+    """Take back the volumes that got their final names before a kill."""
     for name in sorted({files.name_file(digest, piece) for digest, stored in journal.finished.items() for piece in stored.pieces}):
         work.take_back(name)
     work.sync_target()

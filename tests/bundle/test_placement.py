@@ -115,10 +115,11 @@ def test_impossible_volumes_are_refused(arguments, message):
         place(make_cargo(1).contents, **arguments)
 
 
-def test_too_many_volumes_are_refused():
-    """Their numbers have at most four digits."""
-    with pytest.raises(UsageError, match="at most 9,999"):
-        place(make_image(1, [20 * _GIB]), volume_bytes=_MIB)
+@pytest.mark.parametrize("size", [20 * _GIB, (1 << 63) - 1])
+def test_too_many_volumes_are_refused(size):
+    """Their numbers have at most four digits; a false size is not counted to its end."""
+    with pytest.raises(UsageError, match="more than 9,999 volumes"):
+        place(make_image(1, [size]), volume_bytes=_MIB)
 
 
 def test_blob_with_two_sizes_is_refused():
