@@ -15,7 +15,7 @@ class BundleSummary:
     What one run of `bundle create` came to.
 
     `bundle` is None if none was written. `left_out` are images that it should have, and why it has not. `signing_command` signs it. `only_volume` is
-    the volume that was made again, if only one was.
+    the volume that was made again, if only one was. `has_errors` says that something could not be planned.
     """
 
     folder: str
@@ -28,3 +28,4 @@ class BundleSummary:
     stopped: str = ""
     notes: Sequence[str] = ()
     only_volume: int | None = None
+    has_errors: bool = False

@@ -177,6 +177,7 @@ class _Creation:
             stopped=(report.stopped or "an image failed") if unfinished else "",
             notes=(*report.notes, *self._notes),
             only_volume=self._options.only_volume,
+            has_errors=bool(report.errors),
         )
 
     def _print(self, summary: BundleSummary) -> None:

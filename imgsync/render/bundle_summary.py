@@ -27,7 +27,7 @@ def _iter_lines(summary: BundleSummary) -> Iterator[str]:
     if summary.stopped:
         yield f"Stopped: {sanitize_line(summary.stopped)}. Run the same command again to continue."
     elif bundle is None:
-        yield "No bundle was written." if summary.left_out else "Nothing to carry: the other side has everything. No bundle was written."
+        yield "No bundle was written." if summary.left_out or summary.has_errors else "Nothing to carry: the other side has everything. No bundle was written."
     elif summary.only_volume is not None:
         volume = bundle.volumes[summary.only_volume - 1]
         yield f"Made {volume.file} of bundle {shorten_digest(bundle.id)} in {sanitize_short(summary.folder)} again: {format_bytes(volume.size_bytes)}."

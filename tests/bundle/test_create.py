@@ -331,6 +331,18 @@ def test_plan_without_its_inventory_says_what_is_carried(lab):
     assert "give --have or --since" not in having.stdout
 
 
+def test_error_of_the_source_is_not_called_nothing_to_carry(lab):
+    """The other side does not have what could not be planned."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    lab.source.add(status(404), target="/tags/list")
+
+    ran = lab.run("bundle", "create", "--out", "out")
+
+    assert ran.code == 1
+    assert ran.stdout.splitlines()[-1] == "No bundle was written."
+
+
 def test_dry_run_plans_the_first_bundle(lab):
     """Without a word about the other side, and without a question to it."""
     lab.push("app", "1", image(1))
