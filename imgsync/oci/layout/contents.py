@@ -177,20 +177,12 @@ class LayoutContents:
 
     def _find_members(self, roots: Iterable[IndexEntry], *, is_listed: Callable[[IndexEntry], bool]) -> set[str]:
         """Return what *roots* reference, with referrers that *is_listed* chooses."""
-        found: set[str] = set()
-        waiting = [(entry.digest, entry.media_type) for entry in roots]
-        while waiting:
-            digest, media_type = waiting.pop()
-            if digest in found:
-                continue
-            found.add(digest)
-            manifest = self._try_read(digest, media_type)
-            if manifest is not None:
-                found.update(blob.digest for blob in manifest.blobs)
-                waiting += ((child.digest, child.media_type) for child in manifest.children)
-            referrers = self._find_subjects().get(digest, {}).values()
-            waiting += ((one.digest, one.media_type) for one in referrers if one.digest in self._unnamed and is_listed(one))
-        return found
+
+        def list_referrers(digest: str) -> Iterator[IndexEntry]:
+            listed = self._find_subjects().get(digest, {}).values()
+            return (one for one in listed if one.digest in self._unnamed and is_listed(one))
+
+        return find_referenced(roots, self._try_read, list_referrers)
 
     def list_referrers(self, path: str, digest: str) -> tuple[IndexEntry, ...]:
         """Return the entries that refer to *digest*, by subject or fallback tag."""
@@ -243,6 +235,25 @@ class LayoutContents:
         except ImgsyncError:
             # Who needs it is told what is wrong with it.
             return None
+
+
+def find_referenced(roots: Iterable[IndexEntry], read: ReadManifest, list_referrers: Callable[[str], Iterable[IndexEntry]]) -> set[str]:
+    """Return the digests of all that *roots* reference, themselves and what *list_referrers* returns included."""
+    # Apart, since an artifact may carry as a layer what is a manifest elsewhere.
+    manifests: set[str] = set()
+    blobs: set[str] = set()
+    waiting = [(entry.digest, entry.media_type) for entry in roots]
+    while waiting:
+        digest, media_type = waiting.pop()
+        if digest in manifests:
+            continue
+        manifests.add(digest)
+        manifest = read(digest, media_type)
+        if manifest is not None:
+            blobs.update(blob.digest for blob in manifest.blobs)
+            waiting += ((child.digest, child.media_type) for child in manifest.children)
+        waiting += ((one.digest, one.media_type) for one in list_referrers(digest))
+    return manifests | blobs
 
 
 def take_digests(entries: Sequence[IndexEntry]) -> list[IndexEntry]:

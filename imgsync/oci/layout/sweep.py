@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from imgsync.oci.layout.contents import LayoutContents
+from imgsync.oci.layout.contents import LayoutContents, ReadManifest, find_referenced
 from imgsync.oci.layout.directory import LayoutFolder
 from imgsync.oci.layout.index_json import IndexEntry
-from imgsync.oci.spec.manifest import Manifest
 
 
-def find_unused(contents: LayoutContents, candidates: Iterable[str], read: Callable[[str, str], Manifest | None]) -> tuple[set[str], list[str]]:
+def find_unused(contents: LayoutContents, candidates: Iterable[str], read: ReadManifest) -> tuple[set[str], list[str]]:
     """
     Return blobs to delete, and the entries that go with them.
 
@@ -34,7 +33,11 @@ def find_unused(contents: LayoutContents, candidates: Iterable[str], read: Calla
     kept = [entry for entry in contents.index.entries if entry.digest not in referrers or entry.containerd_name or entry.ref_name]
     # A referrer whose subject is not in the layout was put there on purpose.
     kept += (entry for entry, subject in referrers.values() if subject not in doomed)
-    used = _find_used(kept, [(entry, subject) for entry, subject in referrers.values() if subject in doomed], read)
+    by_subject: dict[str, list[IndexEntry]] = {}
+    for entry, subject in referrers.values():
+        if subject in doomed:
+            by_subject.setdefault(subject, []).append(entry)
+    used = find_referenced(kept, read, lambda digest: by_subject.get(digest, ()))
     return doomed - used, [digest for digest, (_, subject) in referrers.items() if subject in doomed and digest not in used]
 
 
@@ -46,19 +49,3 @@ def delete_blobs(files: LayoutFolder, digests: Iterable[str]) -> None:
         if folder is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=folder)
-
-
-def _find_used(kept: Iterable[IndexEntry], referrers: list[tuple[IndexEntry, str]], read: Callable[[str, str], Manifest | None]) -> set[str]:
-    used: set[str] = set()
-    waiting = [(entry.digest, entry.media_type) for entry in kept]
-    while waiting:
-        digest, media_type = waiting.pop()
-        if digest in used:
-            continue
-        used.add(digest)
-        manifest = read(digest, media_type)
-        if manifest is not None:
-            used.update(blob.digest for blob in manifest.blobs)
-            waiting += ((child.digest, child.media_type) for child in manifest.children)
-        waiting += ((entry.digest, entry.media_type) for entry, subject in referrers if subject == digest)
-    return used
