@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from imgsync.oci.layout.safe_open import open_file
+from imgsync.oci.layout.safe_open import open_to_lock
 
 _POLL_SECONDS = 0.01
 _LONGEST_POLL_SECONDS = 0.2
@@ -32,9 +32,9 @@ class LayoutLock:
             LayoutError: It is a link, or no regular file.
             OSError: It cannot be opened.
         """
-        opened = open_file(name, parent=work, where=where)
+        opened = open_to_lock(name, parent=work, where=where)
         if opened is None:
-            opened = os.open(name, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=work)
+            opened = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=work)
         self._file = opened
         self._where = where
 

@@ -42,9 +42,9 @@ def open_folder(name: str, *, parent: int, where: str) -> int | None:
     return None
 
 
-def open_file(name: str, *, parent: int, where: str) -> int | None:
+def open_file(name: str, *, parent: int, where: str, access: int = os.O_RDONLY) -> int | None:
     """
-    Open a regular file to read; return None without one.
+    Open a regular file, to read unless *access* says more; return None without one.
 
     Raises:
         LayoutError: It is a link, or no regular file.
@@ -54,13 +54,29 @@ def open_file(name: str, *, parent: int, where: str) -> int | None:
         return None
     try:
         # It may have been exchanged meanwhile: a named pipe does not block, and then it is found out.
-        opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+        opened = os.open(name, access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         os.close(opened)
         raise LayoutError(f"{where}/{name} is not a regular file", hint=_NOT_FOLLOWED)
     return opened
+
+
+def open_to_lock(name: str, *, parent: int, where: str) -> int | None:
+    """
+    Open a regular file to lock it; return None without one.
+
+    Raises:
+        LayoutError: It is a link, or no regular file.
+        OSError: It cannot be opened.
+    """
+    try:
+        # NFS grants an exclusive lock only on a file that is open to be written.
+        return open_file(name, parent=parent, where=where, access=os.O_RDWR)
+    except PermissionError:
+        # The file of another user; elsewhere, to read it is enough.
+        return open_file(name, parent=parent, where=where)
 
 
 def find_size(name: str, *, parent: int, where: str) -> int | None:

@@ -8,6 +8,8 @@ import os
 import secrets
 from collections.abc import Sequence
 
+from imgsync.errors import LayoutError
+from imgsync.oci.layout.safe_open import open_to_lock
 from imgsync.system.chunk import Chunk
 
 PREFIX = "new-"
@@ -92,17 +94,19 @@ class StagedFile:
         return os.fstat(self._file).st_nlink > 0
 
 
-def delete_abandoned(work: int) -> int:
-    """Delete files that killed runs left in *work*; return how many."""
+def delete_abandoned(work: int, *, where: str) -> int:
+    """Delete files that killed runs left in *work*, which is *where*; return how many."""
     with os.scandir(work) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(PREFIX)]
-    return sum(_delete_abandoned(work, name) for name in names)
+    return sum(_delete_abandoned(work, name, where) for name in names)
 
 
-def _delete_abandoned(work: int, name: str) -> bool:
+def _delete_abandoned(work: int, name: str, where: str) -> bool:
     try:
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=work)
-    except OSError:
+        file = open_to_lock(name, parent=work, where=where)
+    except (OSError, LayoutError):
+        return False
+    if file is None:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -98,7 +98,7 @@ class LayoutWriter:
         self._index_lock = LayoutLock("index", work=self._work, where=where)
         self._writers.share()
         self.journal = RunJournal(self._work)
-        delete_abandoned(self._work)
+        delete_abandoned(self._work, where=where)
         self._make_layout()
 
     def write_blob(self, digest: str, chunks: Iterable[Chunk]) -> int:

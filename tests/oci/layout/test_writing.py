@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -19,6 +20,8 @@ from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import parse_manifest
 from imgsync.oci.spec.reference import Repository
 from imgsync.registries.layouts import Layouts
+from tests.oci.layout.stores import opened
+from tests.oci.layout.stores import push as push_image
 from tests.support.images import image
 from tests.support.run_imgsync import eventually
 
@@ -97,7 +100,30 @@ def test_new_file_that_a_cleaner_has_locked_is_given_up(tmp_path, monkeypatch):
     staged.publish(work, "done")
 
     assert [*tmp_path.iterdir()] == [tmp_path / "done"]
-    assert delete_abandoned(work) == 0
+    assert delete_abandoned(work, where="layout") == 0
+
+
+def test_files_are_opened_to_be_written_before_they_are_locked(tmp_path, monkeypatch):
+    """NFS refuses an exclusive lock otherwise, with EBADF."""
+    flock = fcntl.flock
+
+    def lock_as_nfs(file: int, how: int) -> None:
+        if how & fcntl.LOCK_EX and fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock_as_nfs)
+    folder = tmp_path / "layout"
+    with opened(folder) as layout:
+        push_image(layout, "a:1", CONTENT)
+        push_image(layout, "a:2", image(2))
+    (folder / ".imgsync/new-left").touch()
+
+    with opened(folder) as layout:
+        layout.delete_tag(Repository("oci-layout:usb", "a").with_tag("2"))
+
+    assert sorted(file.name for file in (folder / ".imgsync").iterdir()) == ["index", "writers"]
+    assert not (folder / "blobs" / image(2).digest.replace(":", "/")).exists()
 
 
 def test_interrupted_write_is_no_success_for_others():
