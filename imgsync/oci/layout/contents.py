@@ -238,7 +238,7 @@ class LayoutContents:
 
 
 def find_referenced(roots: Iterable[IndexEntry], read: ReadManifest, list_referrers: Callable[[str], Iterable[IndexEntry]]) -> set[str]:
-    """Return the digests of all that *roots* reference, themselves and what *list_referrers* returns included."""
+    """Return the digests of *roots*, their referrers and all that these reference."""
     # Apart, since an artifact may carry as a layer what is a manifest elsewhere.
     manifests: set[str] = set()
     blobs: set[str] = set()

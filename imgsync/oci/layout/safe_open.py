@@ -44,7 +44,7 @@ def open_folder(name: str, *, parent: int, where: str) -> int | None:
 
 def open_file(name: str, *, parent: int, where: str, access: int = os.O_RDONLY) -> int | None:
     """
-    Open a regular file, to read unless *access* says more; return None without one.
+    Open a regular file, to read or for *access*; None without one.
 
     Raises:
         LayoutError: It is a link, or no regular file.

@@ -95,7 +95,7 @@ class StagedFile:
 
 
 def delete_abandoned(work: int, *, where: str) -> int:
-    """Delete files that killed runs left in *work*, which is *where*; return how many."""
+    """Delete files that killed runs left in *work*; return how many."""
     with os.scandir(work) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(PREFIX)]
     return sum(_delete_abandoned(work, name, where) for name in names)
