@@ -47,6 +47,7 @@ class Layouts:
                 repository=settings.repository,
                 run_blocking=threads.run,
                 on_warning=lambda text: self._on_warning(registry, text),
+                fence=check_write,
             )
         allow = {} if check_write is None or origin == "source" else {"check_write": check_write}
         return LayoutStore(registry, origin, layout, retry_policy, **allow)

@@ -33,7 +33,16 @@ class OpenLayout:
     It is opened when it is first needed. Errors are those of files.
     """
 
-    def __init__(self, name: str, path: str, *, repository: str | None, run_blocking: RunBlocking, on_warning: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        *,
+        repository: str | None,
+        run_blocking: RunBlocking,
+        on_warning: Callable[[str], None],
+        fence: Callable[[], None] | None = None,
+    ) -> None:
         """
         Open nothing yet.
 
@@ -43,12 +52,14 @@ class OpenLayout:
             repository: The repository of images that are named by a tag only; None for *name*.
             run_blocking: Runs what blocks.
             on_warning: Receives what is skipped, each once.
+            fence: Called right before the layout is changed; what it raises forbids it.
         """
         self.path = path
         self.run_blocking = run_blocking
         self._own_repository = repository or name
         self._is_own_declared = repository is not None
         self._on_warning = on_warning
+        self._fence = fence or (lambda: None)
         self._files: LayoutFiles | None = None
         self._writer: LayoutWriter | None = None
         self._opening = threading.Lock()
@@ -124,13 +135,14 @@ class OpenLayout:
         return self._writer
 
     def _open_writer(self) -> LayoutWriter:
+        self._fence()
         with contextlib.suppress(FileExistsError):
             # Not those above it: where a medium is not mounted, nothing must be written instead.
             Path(self.path).mkdir()
         files = self.open()
         if not isinstance(files, LayoutFolder):
             raise LayoutError(f"{self.path} is an archive, which imgsync only reads", hint="write into a folder; `imgsync bundle create` writes archives")
-        return LayoutWriter(files, run_blocking=self.run_blocking, load=lambda: (self.read(), self._version), note=self._note_version)
+        return LayoutWriter(files, run_blocking=self.run_blocking, load=lambda: (self.read(), self._version), note=self._note_version, fence=self._fence)
 
     def check_write(self) -> None:
         """

@@ -49,7 +49,7 @@ class LayoutStore(LayoutReader):
         artifact_type = manifest.artifact_type if name is None else ""
         owner = "" if name is not None else reference.repository.path
         entry = make_entry(manifest.content_type, digest, manifest.size_bytes, name=written, artifact_type=artifact_type, repository=owner)
-        self._change_index(operation, IndexChange(name, entry, subject, self._check_write))
+        self._change_index(operation, IndexChange(name, entry, subject))
         self._layout.write().journal.note_referenced([digest])
         return manifest.subject is not None
 
@@ -85,7 +85,7 @@ class LayoutStore(LayoutReader):
         if contents is None or not contents.find_tag(name):
             raise operation.make_error(NotFoundError, "the layout does not have it")
         self._call(operation, lambda: self._layout.write().journal.note_doomed(entry.digest for entry in contents.find_tag(name)))
-        self._change_index(operation, IndexChange(name, None, check=self._check_write))
+        self._change_index(operation, IndexChange(name, None))
         return True
 
     def delete_manifest(self, reference: Reference) -> None:

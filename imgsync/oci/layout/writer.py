@@ -44,10 +44,6 @@ class RunBlocking(Protocol):
         """Return `function()`."""
 
 
-def _allow() -> None:
-    return
-
-
 @dataclass(frozen=True, slots=True)
 class IndexChange:
     """
@@ -55,20 +51,24 @@ class IndexChange:
 
     With a name, the tag becomes *entry*, or is removed without one. Without a name, *entry* is listed as what refers to *subject*, or without one the entry
     of the digest *subject* is removed.
-    `check` is called right before the index is replaced; what it raises forbids it.
     """
 
     name: EntryName | None
     entry: IndexEntry | None
     subject: str = ""
-    check: Callable[[], None] = _allow
 
 
 class LayoutWriter:
     """Writes into one layout; one per run."""
 
     def __init__(
-        self, files: LayoutFolder, *, run_blocking: RunBlocking, load: Callable[[], tuple[LayoutContents, object]], note: Callable[[object], None]
+        self,
+        files: LayoutFolder,
+        *,
+        run_blocking: RunBlocking,
+        load: Callable[[], tuple[LayoutContents, object]],
+        note: Callable[[object], None],
+        fence: Callable[[], None],
     ) -> None:
         """
         Make the folder a layout if needed, and share its lock.
@@ -78,6 +78,7 @@ class LayoutWriter:
             run_blocking: Runs what blocks.
             load: Returns the contents of the index on disk, and the version of it that has them.
             note: Receives the version of the index that has these contents; None if none has.
+            fence: Called right before the index is replaced or blobs are deleted; what it raises forbids it.
 
         Raises:
             LayoutError: The folder has other content, or a link where a folder should be.
@@ -87,6 +88,7 @@ class LayoutWriter:
         self._run_blocking = run_blocking
         self._load = load
         self._note = note
+        self._fence = fence
         self._commits = GroupCommit[IndexChange](self._commit)
         self._unsynced: set[int] = set()
         # What this run wrote: others, who know no lock, may have written an index that lacks it.
@@ -165,6 +167,7 @@ class LayoutWriter:
         removed = [IndexChange(None, None, digest) for digest in entries]
         if removed:
             self._commit(removed)
+        self._fence()
         self._run_blocking(partial(delete_blobs, self._files, digests))
         delete_journals(self._work, journals)
 
@@ -221,8 +224,7 @@ class LayoutWriter:
             staged = self._run_blocking(partial(self._stage, [raw]))
             try:
                 # Only now: other changes and the lock may have taken minutes.
-                for check in dict.fromkeys(change.check for change in changes):
-                    check()
+                self._fence()
                 written = self._run_blocking(partial(self._replace_index, staged, version))
             finally:
                 staged.discard()

@@ -35,8 +35,11 @@ class Fence:
         self._lock = lock
         self.asked_under_lock = 0
         self.is_lost = False
+        self.is_closed = False
 
     def __call__(self) -> None:
+        if self.is_closed:
+            raise StoppedError("the lease is lost")
         with self._lock.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,6 +81,24 @@ def test_fence_is_asked_right_before_the_index_is_replaced(fenced):
         store.delete_tag(repository.with_tag("1"))
 
     assert store.resolve(repository.with_tag("1")).digest == CONTENT.digest
+
+
+def test_run_that_lost_its_lease_tidies_nothing_up(fenced, tmp_path):
+    """Its blobs stay until the next run."""
+    fence, store, repository = fenced
+    push(store, repository)
+    store.delete_tag(repository.with_tag("1"))
+    asked = fence.asked_under_lock
+    blobs = {*(tmp_path / "usb/blobs/sha256").iterdir()}
+    told: list[str] = []
+    store._layout._on_warning = told.append
+    fence.is_closed = True
+
+    store._layout.close()
+
+    assert {*(tmp_path / "usb/blobs/sha256").iterdir()} == blobs
+    assert fence.asked_under_lock == asked
+    assert "the lease is lost" in told[0]
 
 
 def test_new_file_that_a_cleaner_has_locked_is_given_up(tmp_path, monkeypatch):
