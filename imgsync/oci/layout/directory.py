@@ -7,9 +7,11 @@ Spec: image-spec 1.1, "OCI Image Layout Specification".
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from imgsync.errors import LayoutError
 from imgsync.oci.layout.index_json import INDEX, INDEX_LIMIT_BYTES
@@ -52,6 +54,17 @@ class LayoutFolder:
             return make_version(os.stat(INDEX, dir_fd=self.folder, follow_symlinks=False))
         except FileNotFoundError:
             return None
+
+    def check_place(self) -> None:
+        """
+        Check that the path still names the folder that is open.
+
+        Raises:
+            OSError: It names another one, or none.
+        """
+        found, opened = Path(self.path).stat(), os.fstat(self.folder)
+        if (found.st_dev, found.st_ino) != (opened.st_dev, opened.st_ino):
+            raise OSError(errno.ESTALE, "another folder took its place meanwhile")
 
     def has_layout(self) -> bool:
         """

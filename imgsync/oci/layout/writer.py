@@ -246,6 +246,8 @@ class LayoutWriter:
 
     def _replace_index(self, staged: StagedFile, version: object) -> object:
         """Put the index in place; return its version, None after others."""
+        # Media are exchanged while a run writes; then the index would be where the path does not lead.
+        self._files.check_place()
         # skopeo and others take no lock.
         if self._files.read_version() != version:
             return None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from imgsync.config.model import LayoutSettings, RegistriesConfig
-from imgsync.errors import StoppedError
+from imgsync.errors import StoppedError, UnreachableError
 from imgsync.oci.layout.group_commit import GroupCommit
 from imgsync.oci.layout.staged_file import StagedFile, delete_abandoned
 from imgsync.oci.limits.retry import RetryPolicy
@@ -23,6 +23,7 @@ from imgsync.registries.layouts import Layouts
 from tests.oci.layout.stores import opened
 from tests.oci.layout.stores import push as push_image
 from tests.support.images import image
+from tests.support.layouts import LayoutOnDisk
 from tests.support.run_imgsync import eventually
 
 CONTENT = image(1)
@@ -99,6 +100,21 @@ def test_run_that_lost_its_lease_tidies_nothing_up(fenced, tmp_path):
     assert {*(tmp_path / "usb/blobs/sha256").iterdir()} == blobs
     assert fence.asked_under_lock == asked
     assert "the lease is lost" in told[0]
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_image_in_a_folder_that_was_exchanged_is_no_success(fenced, tmp_path, is_replaced):
+    """Its writer has the old folder open, and would write where nobody looks."""
+    _, store, repository = fenced
+    (tmp_path / "usb").rename(tmp_path / "old")
+    if is_replaced:
+        (tmp_path / "usb").mkdir()
+
+    with pytest.raises(UnreachableError) as caught:
+        push(store, repository)
+
+    assert "plugged in and mounted" in caught.value.hint
+    assert LayoutOnDisk(tmp_path / "old").entries == []
 
 
 def test_new_file_that_a_cleaner_has_locked_is_given_up(tmp_path, monkeypatch):
