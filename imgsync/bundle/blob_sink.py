@@ -1,4 +1,4 @@
-"""Verify the bytes of one blob, and write them."""
+"""Write the bytes of one blob at their places."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from imgsync.bundle.journal import Stored
 from imgsync.bundle.piece_files import PieceFiles
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.oci.spec.descriptor import Descriptor
-from imgsync.oci.spec.digest import DigestVerifier
+from imgsync.oci.spec.digest import SizeCheck
 from imgsync.system.chunk import Chunk
 
 # Written at once, so that the switch to the thread costs little.
@@ -20,7 +20,8 @@ class BlobSink:
     """
     Takes the bytes of one blob, in order.
 
-    Bytes are hashed and written in a native thread: neither stops other copies.
+    The caller has checked them, and what reached the medium is hashed when it is read back: only the parts of a cut blob are hashed here. Bytes are written
+    in a native thread, which does not stop other copies.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class BlobSink:
         *note* is called in the thread once all is written, *leave* at the end, with whether the blob is finished.
         """
         self._digest = blob.digest
-        self._verifier = DigestVerifier(blob.digest, blob.size_bytes, f"blob {blob.digest}")
+        self._size = SizeCheck(blob.size_bytes, f"blob {blob.digest}")
         self._pieces = stored.pieces
         self._hashers = [hashlib.sha256() for _ in stored.pieces] if stored.part_digests else []
         self._files = files
@@ -51,7 +52,7 @@ class BlobSink:
             ContentMismatchError: The blob is longer than it should be.
             OSError: They cannot be written, such as on a full disk.
         """
-        self._verifier.expect(self._waiting_bytes + len(chunk))
+        self._size.expect(self._waiting_bytes + len(chunk))
         self._waiting.append(chunk)
         self._waiting_bytes += len(chunk)
         if self._waiting_bytes >= _BATCH_BYTES:
@@ -59,10 +60,10 @@ class BlobSink:
 
     def commit(self) -> None:
         """
-        Check digest and size, and note the blob as finished.
+        Check the size, and note the blob as finished.
 
         Raises:
-            ContentMismatchError: Digest or size differ; the blob is not noted.
+            ContentMismatchError: The size differs; the blob is not noted.
             OSError: It cannot be written.
         """
         self._thread.run(self._finish)
@@ -83,14 +84,14 @@ class BlobSink:
         while self._waiting:
             chunk = self._waiting[0]
             self._hash_parts(chunk)
-            self._files.write(self._digest, self._pieces, self._verifier.seen_bytes, chunk)
-            self._verifier.update(chunk)
+            self._files.write(self._digest, self._pieces, self._size.seen_bytes, chunk)
+            self._size.seen_bytes += len(chunk)
             self._waiting_bytes -= len(chunk)
             del self._waiting[0]
 
     def _hash_parts(self, chunk: Chunk) -> None:
         view = memoryview(chunk)
-        position = self._verifier.seen_bytes
+        position = self._size.seen_bytes
         for piece, hasher in zip(self._pieces, self._hashers, strict=False):
             begin, end = max(position, piece.start), min(position + len(view), piece.start + piece.size_bytes)
             if begin < end:
@@ -98,6 +99,6 @@ class BlobSink:
 
     def _finish(self) -> None:
         self._flush()
-        self._verifier.check()
+        self._size.check()
         digests = tuple(f"sha256:{hasher.hexdigest()}" for hasher in self._hashers)
         self._note(Stored(self._pieces, digests))

@@ -122,7 +122,6 @@ class BundleWriter:
 
         Raises:
             ValueError: It is not placed.
-            ContentMismatchError: *data* is another blob.
             OSError: It cannot be written.
         """
         if self.has(digest) or digest in self._under_way:

@@ -61,16 +61,44 @@ def shorten_digest(digest: str) -> str:
     return digest.partition(":")[2][:12]
 
 
-class DigestVerifier:
+class SizeCheck:
+    """Checks the size of a blob while its bytes arrive."""
+
+    def __init__(self, size_bytes: int, what: str) -> None:
+        """Expect *size_bytes*; errors call the blob *what*."""
+        self._size = size_bytes
+        self._what = what
+        self.seen_bytes = 0
+
+    def expect(self, size: int) -> None:
+        """
+        Check that the blob may have *size* more bytes.
+
+        Raises:
+            ContentMismatchError: The blob would be too long.
+        """
+        if self.seen_bytes + size > self._size:
+            raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual="more")
+
+    def check(self) -> None:
+        """
+        Check that all bytes were seen.
+
+        Raises:
+            ContentMismatchError: The blob is too short or too long.
+        """
+        if self.seen_bytes != self._size:
+            raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual=f"{self.seen_bytes} bytes")
+
+
+class DigestVerifier(SizeCheck):
     """Verify the size and digest of a blob while its bytes arrive."""
 
     def __init__(self, digest: str, size_bytes: int, what: str) -> None:
         """Expect a blob of *digest* and *size_bytes*; errors call it *what*."""
+        super().__init__(size_bytes, what)
         self._digest = digest
-        self._size = size_bytes
-        self._what = what
         self._hasher = _HASHES[digest.partition(":")[0]]()
-        self.seen_bytes = 0
 
     def copy(self) -> DigestVerifier:
         """Return an independent verifier that has seen the same bytes."""
@@ -82,16 +110,6 @@ class DigestVerifier:
     def is_complete(self) -> bool:
         """Return whether all bytes were seen."""
         return self.seen_bytes == self._size
-
-    def expect(self, size: int) -> None:
-        """
-        Check that the blob may have *size* more bytes.
-
-        Raises:
-            ContentMismatchError: The blob would be too long.
-        """
-        if self.seen_bytes + size > self._size:
-            raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual="more")
 
     def update(self, chunk: Chunk) -> None:
         """Hash the next bytes."""
@@ -105,8 +123,7 @@ class DigestVerifier:
         Raises:
             ContentMismatchError: The size or the digest differs.
         """
-        if self.seen_bytes != self._size:
-            raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual=f"{self.seen_bytes} bytes")
+        super().check()
         found = f"{self._hasher.name}:{self._hasher.hexdigest()}"
         if found != self._digest:
             raise ContentMismatchError(self._what, expected=self._digest, actual=found)
