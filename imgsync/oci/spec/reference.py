@@ -18,6 +18,8 @@ from imgsync.system.dataclass import dataclass
 # A layout stands where a registry's name does, and is none: a port has digits only.
 LAYOUT_PREFIX = "oci-layout:"
 _LAYOUT = re.compile(r"oci-layout:[a-z][a-z0-9-]{0,62}")
+# A host may be called so.
+_HOST_WITH_PORT = re.compile(r"oci-layout:[0-9]+")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 # Explicit classes and `fullmatch`: `\w` would match Unicode letters, and `$` matches before a newline.
@@ -95,8 +97,7 @@ def is_tag(text: str) -> bool:
 
 def is_layout(registry: str) -> bool:
     """Return whether the name of a registry is that of a layout."""
-    # A host may be called so; then digits follow, its port.
-    return registry.startswith(LAYOUT_PREFIX) and not registry[len(LAYOUT_PREFIX) :].isdecimal()
+    return registry.startswith(LAYOUT_PREFIX) and _HOST_WITH_PORT.fullmatch(registry) is None
 
 
 def is_layout_name(text: str) -> bool:
