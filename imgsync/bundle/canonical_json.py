@@ -9,7 +9,7 @@ from imgsync.errors import BundleError
 from imgsync.oci.spec.bounded_json import count_values
 
 # Each parsed value takes about a hundred bytes.
-_VALUE_LIMIT = 2_000_000
+VALUE_LIMIT = 2_000_000
 
 
 def dump_canonical(document: object) -> bytes:
@@ -24,8 +24,8 @@ def parse_canonical(raw: bytes, *, name: str) -> dict[str, Any]:
     Raises:
         BundleError: It is not JSON, not an object, has too many values or a key twice. Errors call it *name*.
     """
-    if count_values(raw) > _VALUE_LIMIT:
-        raise BundleError(f"{name} has more than {_VALUE_LIMIT:,} values")
+    if count_values(raw) > VALUE_LIMIT:
+        raise BundleError(f"{name} has more than {VALUE_LIMIT:,} values")
     try:
         document = json.loads(raw, object_pairs_hook=_build_object, parse_constant=_refuse, parse_float=_refuse)
     except (ValueError, RecursionError) as error:

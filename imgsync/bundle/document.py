@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from imgsync.bundle.canonical_json import dump_canonical, parse_canonical
+from imgsync.bundle.canonical_json import VALUE_LIMIT, dump_canonical, parse_canonical
 from imgsync.bundle.check_bundle import find_contradiction
 from imgsync.bundle.json_fields import Fields
 from imgsync.bundle.model import FORMAT, Bundle, BundleBlob, BundleImage, BundlePart, BundleReferrer, BundleVolume, Expected
-from imgsync.errors import BundleError
+from imgsync.bundle.volume_layout import UNKNOWN
+from imgsync.errors import BundleError, UsageError
+from imgsync.oci.spec.bounded_json import count_values
 from imgsync.oci.spec.digest import compute_digest
 from imgsync.text.units import format_bytes
 
@@ -25,6 +27,27 @@ def encode_bundle(bundle: Bundle) -> bytes:
     """Return the document of *bundle* as canonical JSON, with its id."""
     document = _encode(bundle)
     return dump_canonical({**document, "id": compute_digest(dump_canonical(document))}) + b"\n"
+
+
+def require_readable(draft: Bundle) -> None:
+    """
+    Check that the document of *draft* will not be too large to be read.
+
+    Raises:
+        UsageError: It will.
+    """
+    # With an id in place of each digest that a draft lacks.
+    raw = encode_bundle(replace(draft, blobs=tuple(_fill(blob) for blob in draft.blobs)))
+    if len(raw) > LIMIT_BYTES or count_values(raw) > VALUE_LIMIT:
+        raise UsageError(
+            f"the bundle would have too many images: its document would have {format_bytes(len(raw))} and {count_values(raw):,} values; "
+            f"at most {format_bytes(LIMIT_BYTES)} and {VALUE_LIMIT:,} are read",
+            hint="make several bundles, each with some of the mirrors (--only) and in its own folder",
+        )
+
+
+def _fill(blob: BundleBlob) -> BundleBlob:
+    return replace(blob, parts=tuple(replace(part, digest=UNKNOWN) for part in blob.parts))
 
 
 def decode_bundle(raw: bytes, *, name: str) -> Bundle:

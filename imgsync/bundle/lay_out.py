@@ -36,7 +36,7 @@ def lay_out(images: Sequence[ReadImage], holdings: Holdings, options: LayoutOpti
     """
     carried = {blob.digest for image in images for blob in image.list_blobs() if blob.digest not in image.held}
     contents = (_make_content(image, carried) for image in images)
-    expects = _list_expected(images, carried, holdings)
+    expects = _list_expected(images, carried, holdings, options.inventory or options.parent)
     return place(contents, volume_bytes=options.volume_bytes, name=options.name, expects=expects, parent=options.parent, inventory=options.inventory)
 
 
@@ -77,7 +77,8 @@ def _make_content(image: ReadImage, carried: set[str]) -> Content:
     return Content(image.make_image(image.referrers), tuple(blobs.values()))
 
 
-def _list_expected(images: Iterable[ReadImage], carried: set[str], holdings: Holdings) -> Iterator[Expected]:
+def _list_expected(images: Iterable[ReadImage], carried: set[str], holdings: Holdings, said_by: str) -> Iterator[Expected]:
+    """Yield what is left out; *said_by* has the tags of images whose blobs nothing lists."""
     found: dict[str, tuple[Descriptor, dict[str, None]]] = {}
     for image in images:
         repository = image.image.destination.repository
@@ -91,7 +92,7 @@ def _list_expected(images: Iterable[ReadImage], carried: set[str], holdings: Hol
                     paths.update(dict.fromkeys(held.repositories[:_REPOSITORIES]))
     ids = _find_ids(images, holdings, found)
     for digest, (blob, paths) in found.items():
-        yield Expected(digest, blob.size_bytes, tuple(sorted(paths)[:_REPOSITORIES]), ids.get(digest, ""))
+        yield Expected(digest, blob.size_bytes, tuple(sorted(paths)[:_REPOSITORIES]), ids.get(digest, said_by))
 
 
 def _find_ids(images: Iterable[ReadImage], holdings: Holdings, digests: Mapping[str, object]) -> dict[str, str]:

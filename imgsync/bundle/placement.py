@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from imgsync.bundle.document import require_readable
 from imgsync.bundle.model import DEFAULT_NAME, MAX_VOLUMES, Bundle, BundleBlob, BundleImage, BundlePart, BundleVolume, Expected, is_volume_name, name_volume
 from imgsync.bundle.tar_format import BLOCK_BYTES, END, count_member_bytes
 from imgsync.bundle.volume_layout import (
@@ -80,7 +81,7 @@ def place(
     is cut at multiples of what a volume holds.
 
     Raises:
-        UsageError: *volume_bytes* is less than 1 MiB, *name* is not a name for files, or there would be more than 9,999 volumes.
+        UsageError: *volume_bytes* is less than 1 MiB, *name* is not a name for files, there would be more than 9,999 volumes, or too many images.
         UnsupportedContentError: Two images give a blob two sizes.
     """
     limit = check_volume_bytes(volume_bytes)
@@ -95,7 +96,9 @@ def place(
     draft = Bundle(images, blobs, files, left_out, parent, inventory)
     sizes = [layout.size_bytes for layout in lay_out_volumes(draft)]
     volumes = tuple(BundleVolume(file.file, size) for file, size in zip(files, sizes, strict=True))
-    return Placement(name, Bundle(images, blobs, volumes, left_out, parent, inventory))
+    placed = Bundle(images, blobs, volumes, left_out, parent, inventory)
+    require_readable(placed)
+    return Placement(name, placed)
 
 
 def check_volume_bytes(volume_bytes: int | None) -> int:

@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.bundle.check_bundle import find_contradiction
+from imgsync.bundle.holdings import Holdings
+from imgsync.bundle.lay_out import LayoutOptions, lay_out
 from imgsync.bundle.model import BundleBlob, BundleImage
 from imgsync.bundle.placement import Content, place
+from imgsync.bundle.read_content import ReadImage
 from imgsync.bundle.tar_format import END, count_header_bytes, count_member_bytes, make_header, make_padding
 from imgsync.bundle.volume_layout import lay_out_volumes
 from imgsync.errors import UnsupportedContentError, UsageError
@@ -120,6 +123,31 @@ def test_too_many_volumes_are_refused(size):
     """Their numbers have at most four digits; a false size is not counted to its end."""
     with pytest.raises(UsageError, match="more than 9,999 volumes"):
         place(make_image(1, [size]), volume_bytes=_MIB)
+
+
+@pytest.mark.row("BUN-03")
+@pytest.mark.parametrize(("limit", "value"), [("LIMIT_BYTES", 20_000), ("VALUE_LIMIT", 300)])
+def test_document_that_nobody_could_read_is_refused(monkeypatch, limit, value):
+    """Before anything is copied, and what the draft lacks counts."""
+    monkeypatch.setattr(f"imgsync.bundle.document.{limit}", value)
+    few, many = ([one for number in range(count) for one in make_image(number, [10, 3 * _MIB])] for count in (5, 50))
+
+    place(few, volume_bytes=_MIB)
+    with pytest.raises(UsageError, match="would have too many images") as caught:
+        place(many, volume_bytes=_MIB)
+    assert "--only" in caught.value.hint
+
+
+def test_blobs_that_only_a_tag_tells_are_said_by_the_inventory():
+    """An exported state may have the tag of an image and not its blobs."""
+    (content,) = make_image(1, [10])
+    root, layer = content.blobs
+    held = ReadImage(content.image, content.blobs, (), frozenset({layer.digest}))
+
+    draft = lay_out([held], Holdings(), LayoutOptions(inventory="sha256:" + "1" * 64)).draft
+
+    assert [blob.digest for blob in draft.blobs] == [root.digest]
+    assert [(one.digest, one.held_by) for one in draft.expects] == [(layer.digest, "sha256:" + "1" * 64)]
 
 
 def test_blob_with_two_sizes_is_refused():
