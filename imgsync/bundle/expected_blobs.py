@@ -114,8 +114,8 @@ class ExpectedBlobs:
         size = expected.size_bytes if expected is not None else held.size_bytes if held is not None else 0
         what = f"{digest} ({format_bytes(size)})"
         if expected is not None:
-            document = self._index.document
-            kind = "inventory" if expected.held_by and expected.held_by == document.inventory else "bundle"
+            # Of several inventories, the document has one id for all.
+            kind = "inventory" if self._index.document.inventory else "bundle"
             where = f", in {', '.join(expected.repositories[:_SHOWN])}" if expected.repositories else ""
             return f"{what}, which {kind} {shorten_digest(expected.held_by) or expected.held_by} says is at the destination{where}"
         if held is not None:

@@ -271,13 +271,20 @@ def test_blob_is_read_from_the_destination_if_it_is_not_mounted(inside):
 
 
 @pytest.mark.row("LOAD-05")
-@pytest.mark.parametrize(("held_by", "parent", "kind"), [(OLD, OLD, "bundle"), ("sha256:" + "2" * 64, "", "inventory")])
-def test_what_is_missing_is_named_before_a_push(held_by, parent, kind, inside):
+@pytest.mark.parametrize(
+    ("held_by", "parent", "inventory", "kind"),
+    [
+        (OLD, OLD, "", "bundle"),
+        ("sha256:" + "2" * 64, "", "sha256:" + "2" * 64, "inventory"),
+        ("sha256:" + "2" * 64, "", "sha256:" + "3" * 64, "inventory"),
+    ],
+    ids=["bundle", "inventory", "one of several inventories"],
+)
+def test_what_is_missing_is_named_before_a_push(held_by, parent, inventory, kind, inside):
     """With the bundle or the inventory that had it, and nothing is pushed."""
     base = layer(("base", inside.name), 40_000)
     content = image((inside.name, "new"), layers=1, shared=base)
     left_out = expect(base, digest_of(base), "m/base", held_by=held_by)
-    inventory = held_by if kind == "inventory" else ""
     carry(inside.folder / "usb", item(inside, content), item(inside, image(inside.name), "whole"), expects=left_out, parent=parent, inventory=inventory)
 
     ran = inside.run("bundle", "load", "usb")
