@@ -52,11 +52,6 @@ class OpenBundle:
         """Return whether the bundle holds a blob whose volumes are there."""
         return digest in self._blobs and not self.missing_volumes(digest)
 
-    def size_of(self, digest: str) -> int | None:
-        """Return the size of a blob in bytes; None without it."""
-        blob = self._blobs.get(digest)
-        return None if blob is None else blob.size_bytes
-
     def missing_volumes(self, digest: str) -> tuple[str, ...]:
         """Return the absent volumes that a blob needs, by file name."""
         blob = self._blobs.get(digest)

@@ -146,10 +146,6 @@ class LayoutContents:
             self._entries.pop(entry, None)
             self._subjects = None
 
-    def has_unnamed(self, digest: str) -> bool:
-        """Return whether an entry without a name has this digest."""
-        return digest in self._unnamed
-
     def list_unnamed_with_subject(self) -> dict[str, tuple[IndexEntry, str]]:
         """Return the entries without a name that have a subject, with it."""
         subjects = self._find_subjects()
