@@ -24,13 +24,11 @@ def command(source: str, destination: str, platform: tuple[str, ...], output: st
     Copy the image SOURCE to DESTINATION.
 
     Without a tag, the whole repository is copied. A name without a registry, such
-    as nginx:1.27, is on Docker Hub. An OCI layout is oci-layout:NAME/REPOSITORY:TAG,
-    as in registries.yaml, or oci-layout:PATH[:REPOSITORY][:TAG]: PATH begins with
-    `.`, `/` or `~`, and as a source it may be an archive of `docker save`. The
-    destination is asked what it serves; --refresh also checks the content. `allow`
-    in registries.yaml applies.
+    as nginx:1.27, is on Docker Hub. The destination is asked what it serves;
+    --refresh also checks the content. `allow` in registries.yaml applies.
 
     SOURCE and DESTINATION may be OCI layouts, which are folders of images:
+    oci-layout:NAME/REPOSITORY:TAG, as in registries.yaml, or by path
     oci-layout:PATH, oci-layout:PATH:TAG or oci-layout:PATH:REPOSITORY:TAG, where PATH
     begins with `.`, `/` or `~`. SOURCE may be an archive, such as of `docker save`.
 
