@@ -78,7 +78,7 @@ def _make_content(image: ReadImage, carried: set[str]) -> Content:
 
 
 def _list_expected(images: Iterable[ReadImage], carried: set[str], holdings: Holdings, said_by: str) -> Iterator[Expected]:
-    """Yield what is left out; *said_by* has the tags of images whose blobs nothing lists."""
+    """Yield what is left out; *said_by* told what no list has."""
     found: dict[str, tuple[Descriptor, dict[str, None]]] = {}
     for image in images:
         repository = image.image.destination.repository

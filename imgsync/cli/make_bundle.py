@@ -163,6 +163,9 @@ class BundleMaker:
         reference = Reference(image.image.source.repository, digest=digest)
         try:
             manifest = pull_manifest(client, reference, self._context.manifests)
+        except StoppedError:
+            # The next run goes on; a smaller bundle would be another one.
+            raise
         except ImgsyncError as error:
             self._session.log.warning("bundle.left_out", destination=str(image.image.destination), digest=digest, reason=error.message)
             return
