@@ -31,7 +31,7 @@ def encode_bundle(bundle: Bundle) -> bytes:
 
 def require_readable(draft: Bundle) -> None:
     """
-    Check that the document of *draft* will not be too large to be read.
+    Check that the document of *draft* will be small enough to read.
 
     Raises:
         UsageError: It will.
