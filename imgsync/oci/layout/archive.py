@@ -14,23 +14,19 @@ from collections.abc import Iterator
 
 from imgsync.errors import LayoutError, UnsupportedContentError
 from imgsync.oci.layout.archive_fault import ArchiveFaultError, show_name
-from imgsync.oci.layout.archive_index import DOCKER_MANIFEST, DOCKER_REPOSITORIES, LAYOUT, ArchiveIndex
+from imgsync.oci.layout.archive_index import DOCKER_MANIFEST, DOCKER_REPOSITORIES, ArchiveIndex
 from imgsync.oci.layout.blob_table import Place
 from imgsync.oci.layout.docker_archive import DOCKER_MANIFEST_LIMIT_BYTES, ManifestMaker, read_docker_images, read_exactly, read_pieces
+from imgsync.oci.layout.files import LAYOUT, LAYOUT_LIMIT_BYTES, LAYOUT_VERSION
 from imgsync.oci.layout.index_json import INDEX, INDEX_LIMIT_BYTES
 from imgsync.oci.layout.mend_index import mend_index
 from imgsync.oci.layout.tar_members import read_members
 from imgsync.oci.spec.strict_json import parse_object
 from imgsync.system.chunk import Chunk
 
-_LAYOUT_LIMIT_BYTES = 4096
-_LAYOUT_VERSION = "1.0.0"
-
 
 class ArchiveFiles:
     """The files of a layout in a tar archive; read only."""
-
-    is_writable = False
 
     def __init__(self, path: str) -> None:
         """
@@ -111,9 +107,9 @@ class ArchiveFiles:
         """Refuse archives that are not of images, and unknown layouts."""
         layout = self._index.find_file(LAYOUT)
         if layout is not None:
-            version = parse_object(self._read_small(LAYOUT, layout, _LAYOUT_LIMIT_BYTES), what=LAYOUT).get("imageLayoutVersion")
-            if version != _LAYOUT_VERSION:
-                raise ArchiveFaultError(f"the layout has the version {show_name(str(version))}; imgsync reads {_LAYOUT_VERSION}")
+            version = parse_object(self._read_small(LAYOUT, layout, LAYOUT_LIMIT_BYTES), what=LAYOUT).get("imageLayoutVersion")
+            if version != LAYOUT_VERSION:
+                raise ArchiveFaultError(f"the layout has the version {show_name(str(version))}; imgsync reads {LAYOUT_VERSION}")
         if self._index.find_file(INDEX) is not None or self._index.find_file(DOCKER_MANIFEST) is not None:
             return
         folder = self._index.find_folder_of(INDEX) or self._index.find_folder_of(DOCKER_MANIFEST)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from imgsync.oci.layout.archive_fault import ArchiveFaultError, show_name
 from imgsync.oci.layout.blob_table import BlobTable, Place
+from imgsync.oci.layout.files import LAYOUT
 from imgsync.oci.layout.index_json import INDEX
 from imgsync.oci.layout.tar_members import Member
 from imgsync.oci.spec.digest import is_digest
@@ -14,7 +15,6 @@ from imgsync.oci.spec.digest import is_digest
 # Members that are no blobs, and the bytes of all their names. An archive of `docker save` before Docker 25 has three for each layer.
 FILE_LIMIT = 50_000
 NAMES_LIMIT_BYTES = 8 << 20
-LAYOUT = "oci-layout"
 DOCKER_MANIFEST = "manifest.json"
 DOCKER_REPOSITORIES = "repositories"
 _BLOB = re.compile(r"blobs/(?:sha256/([0-9a-f]{64})|sha512/([0-9a-f]{128}))")

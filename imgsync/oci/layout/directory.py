@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imgsync.errors import LayoutError
+from imgsync.oci.layout.files import LAYOUT, LAYOUT_LIMIT_BYTES, LAYOUT_VERSION
 from imgsync.oci.layout.index_json import INDEX, INDEX_LIMIT_BYTES
 from imgsync.oci.layout.safe_open import find_size, open_file, open_folder, open_top
 from imgsync.oci.layout.staged_file import make_version
@@ -21,12 +22,9 @@ from imgsync.oci.spec.digest import is_digest
 from imgsync.system.chunk import Chunk
 from imgsync.text.sanitize import sanitize_message
 
-LAYOUT = "oci-layout"
-LAYOUT_VERSION = "1.0.0"
 BLOBS = "blobs"
 # What imgsync needs beside the layout: locks, and files that are being written.
 WORK = ".imgsync"
-_LAYOUT_LIMIT_BYTES = 4096
 _PIECE_BYTES = 1 << 20
 # What new file systems and desktops make on their own.
 _NO_CONTENT = frozenset({WORK, "lost+found", ".DS_Store", "System Volume Information", ".Trashes", ".fseventsd", ".Spotlight-V100"})
@@ -34,8 +32,6 @@ _NO_CONTENT = frozenset({WORK, "lost+found", ".DS_Store", "System Volume Informa
 
 class LayoutFolder:
     """The files of a layout in a folder; see `LayoutFiles`."""
-
-    is_writable = True
 
     def __init__(self, path: str) -> None:
         """
@@ -84,7 +80,7 @@ class LayoutFolder:
                 raise LayoutError(f"{self.path} is not an OCI layout: it has other files, and no file {LAYOUT}", hint=hint)
             return False
         with contextlib.closing(_Closing(marker)):
-            self._check_marker(os.read(marker, _LAYOUT_LIMIT_BYTES))
+            self._check_marker(os.read(marker, LAYOUT_LIMIT_BYTES))
         return True
 
     def read_index(self) -> bytes:

@@ -17,6 +17,7 @@ from imgsync.errors import InvalidReferenceError, UnsupportedContentError
 from imgsync.oci.layout.archive_fault import ArchiveFaultError, show_name
 from imgsync.oci.layout.archive_index import DOCKER_MANIFEST, ArchiveIndex, split_blob_name
 from imgsync.oci.layout.blob_table import Place
+from imgsync.oci.layout.index_json import CONTAINERD_NAME, REF_NAME
 from imgsync.oci.layout.tar_members import ReadAt
 from imgsync.oci.spec.digest import compute_digest, is_digest
 from imgsync.oci.spec.manifest import MANIFEST_LIMIT
@@ -30,8 +31,6 @@ LAYER_LIMIT = 1_000
 DOCKER_MANIFEST_LIMIT_BYTES = 8 << 20
 # Of compressed layers, whose digests are nowhere in the archive, so that each is read once more.
 HASHED_LIMIT_BYTES = 64 << 30
-IMAGE_NAME = "io.containerd.image.name"
-REF_NAME = "org.opencontainers.image.ref.name"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 _COMPRESSIONS = {b"\x1f\x8b\x08": "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}
@@ -128,7 +127,7 @@ class ManifestMaker:
         for image in images:
             digest = self.make(image)
             entry = {"mediaType": OCI_MANIFEST, "digest": digest, "size": len(self.manifests[digest])}
-            entries |= {(digest, name): {**entry, "annotations": {IMAGE_NAME: name, REF_NAME: name}} for name in image.names} or {(digest, ""): entry}
+            entries |= {(digest, name): {**entry, "annotations": {CONTAINERD_NAME: name, REF_NAME: name}} for name in image.names} or {(digest, ""): entry}
         return dump_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(entries.values())})
 
     def make(self, image: DockerImage) -> str:

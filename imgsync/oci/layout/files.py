@@ -11,6 +11,11 @@ from typing import Protocol
 
 from imgsync.system.chunk import Chunk
 
+# The file that says that a folder or an archive is a layout.
+LAYOUT = "oci-layout"
+LAYOUT_VERSION = "1.0.0"
+LAYOUT_LIMIT_BYTES = 4096
+
 
 class LayoutFiles(Protocol):
     """
@@ -22,10 +27,6 @@ class LayoutFiles(Protocol):
     @property
     def path(self) -> str:
         """Return where the layout is."""
-
-    @property
-    def is_writable(self) -> bool:
-        """Return whether this kind of layout can be written: archives cannot."""
 
     def read_index(self) -> bytes:
         """

@@ -26,8 +26,8 @@ INDEX_LIMIT_BYTES = 64 << 20
 ENTRY_LIMIT = 200_000
 _VALUE_LIMIT = 2_500_000
 _VERSION = b'"schemaVersion"'
-_REF_NAME = "org.opencontainers.image.ref.name"
-_CONTAINERD_NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+CONTAINERD_NAME = "io.containerd.image.name"
 # In an entry without a name: the paths of the repositories that it belongs to, with a space between them.
 _REPOSITORIES = "vnd.imgsync.repositories"
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -70,7 +70,7 @@ def make_entry(media_type: str, digest: str, size_bytes: int, *, name: str = "",
     if artifact_type:
         document["artifactType"] = artifact_type
     if name:
-        document["annotations"] = {_CONTAINERD_NAME: name, _REF_NAME: name}
+        document["annotations"] = {CONTAINERD_NAME: name, REF_NAME: name}
     elif repository:
         document["annotations"] = {_REPOSITORIES: repository}
     return _read_entry(document, dump_json(document))
@@ -221,7 +221,7 @@ def _read_entry(value: Any, raw: bytes) -> IndexEntry:
     if not isinstance(digest, str) or type(size) is not int or not 0 <= size < 1 << 63:
         raise _IndexFaultError("an entry has no valid digest and size")
     names = annotations if isinstance(annotations, dict) else {}
-    ref_name, containerd_name = (name if isinstance(name := names.get(key), str) else "" for key in (_REF_NAME, _CONTAINERD_NAME))
+    ref_name, containerd_name = (name if isinstance(name := names.get(key), str) else "" for key in (REF_NAME, CONTAINERD_NAME))
     shared = ref_name if ref_name == containerd_name else containerd_name
     listed = "" if ref_name or containerd_name else names.get(_REPOSITORIES)
     repositories = tuple(path for path in listed.split() if is_repository_path(path)) if isinstance(listed, str) else ()

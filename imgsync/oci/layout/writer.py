@@ -15,7 +15,8 @@ from typing import Protocol, TypeVar
 
 from imgsync.errors import LayoutError
 from imgsync.oci.layout.contents import LayoutContents
-from imgsync.oci.layout.directory import BLOBS, LAYOUT, LAYOUT_VERSION, WORK, LayoutFolder
+from imgsync.oci.layout.directory import BLOBS, WORK, LayoutFolder
+from imgsync.oci.layout.files import LAYOUT, LAYOUT_VERSION
 from imgsync.oci.layout.group_commit import GroupCommit
 from imgsync.oci.layout.index_json import INDEX, INDEX_LIMIT_BYTES, IndexEntry, LayoutIndex, write_index
 from imgsync.oci.layout.locks import LayoutLock

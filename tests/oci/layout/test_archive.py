@@ -29,7 +29,6 @@ def test_layout_is_read_whole(content, path):
 
     assert read_all(files) == content.all_blobs | content.manifests
     assert entries_of(files.read_index()) == [(content.digest, "app:1", "app:1")]
-    assert not files.is_writable
     assert files.path == str(path)
 
 
