@@ -30,6 +30,7 @@ class GroupCommit(Generic[Item]):
         Raises:
             Exception: The write of the batch failed.
         """
+        # No other caller runs between these two lines, as greenlets change only where they wait.
         batch = self._next
         batch.items.append(item)
         with self._lock:

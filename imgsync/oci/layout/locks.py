@@ -8,12 +8,12 @@ changed and written. They are never deleted: two processes could then lock two f
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import time
 from collections.abc import Iterator
 
+from imgsync.errors import LayoutError
 from imgsync.oci.layout.safe_open import open_to_lock
 
 _POLL_SECONDS = 0.01
@@ -39,7 +39,13 @@ class LayoutLock:
         self._where = where
 
     def share(self) -> None:
-        """Share the lock until `release`."""
+        """
+        Share the lock until `release`.
+
+        Raises:
+            LayoutError: Another process holds it for too long.
+            OSError: The file system grants no locks.
+        """
         self._wait(fcntl.LOCK_SH)
 
     def try_hold(self) -> bool:
@@ -69,7 +75,8 @@ class LayoutLock:
         # Polled, because a blocking call would stop all greenlets.
         while not self._try(kind):
             if time.monotonic() > ends:
-                raise OSError(errno.ETIMEDOUT, f"another process holds the lock of {self._where} for more than {_WAIT_SECONDS:g} seconds")
+                what = f"another process has held a lock in {self._where} for more than {_WAIT_SECONDS:g} seconds"
+                raise LayoutError(what, hint="wait until it ends, or end it, then run this again")
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_POLL_SECONDS)
 

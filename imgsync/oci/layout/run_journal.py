@@ -12,6 +12,8 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 
+from imgsync.errors import LayoutError
+from imgsync.oci.layout.safe_open import open_file
 from imgsync.oci.spec.digest import is_digest
 
 _PREFIX = "stored-"
@@ -67,11 +69,15 @@ class RunJournal:
         os.write(self._file, "".join(f"{digest}\n" for digest in digests).encode())
 
 
-def read_abandoned(work: int) -> dict[str, set[str]]:
-    """Return the digests in journals of ended runs, by file name."""
+def read_abandoned(work: int, *, where: str) -> dict[str, set[str]]:
+    """
+    Return the digests in journals of ended runs, by file name.
+
+    What is more than 64 MiB together is left to later runs. *where* is the folder *work*, for errors.
+    """
     with os.scandir(work) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(_PREFIX)]
-    return dict(_iter_abandoned(work, names))
+    return dict(_iter_abandoned(work, names, where))
 
 
 def delete_journals(work: int, names: Iterable[str]) -> None:
@@ -81,15 +87,22 @@ def delete_journals(work: int, names: Iterable[str]) -> None:
             os.unlink(name, dir_fd=work)
 
 
-def _iter_abandoned(work: int, names: Iterable[str]) -> Iterator[tuple[str, set[str]]]:
+def _iter_abandoned(work: int, names: Iterable[str], where: str) -> Iterator[tuple[str, set[str]]]:
+    left = _LIMIT_BYTES
     for name in names:
         try:
-            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=work)
-        except OSError:
+            file = open_file(name, parent=work, where=where)
+        except (OSError, LayoutError):
+            continue
+        if file is None:
             continue
         with os.fdopen(file, "rb") as opened:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            yield name, {line for line in opened.read(_LIMIT_BYTES).decode("ascii", "replace").split() if is_digest(line)}
+            raw = opened.read(_LIMIT_BYTES)
+        left -= len(raw)
+        if left < 0:
+            return
+        yield name, {line for line in raw.decode("ascii", "replace").split() if is_digest(line)}

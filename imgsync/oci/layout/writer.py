@@ -152,7 +152,7 @@ class LayoutWriter:
 
     def read_abandoned(self) -> dict[str, set[str]]:
         """Return what runs that ended stored, by their journals."""
-        return read_abandoned(self._work)
+        return read_abandoned(self._work, where=f"{self._files.path}/{WORK}")
 
     def try_hold_alone(self) -> bool:
         """Hold the layout alone from now on; return False if others write."""

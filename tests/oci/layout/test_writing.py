@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from imgsync.config.model import LayoutSettings, RegistriesConfig
-from imgsync.errors import StoppedError, UnreachableError
+from imgsync.errors import LayoutError, StoppedError, UnreachableError
 from imgsync.oci.layout.group_commit import GroupCommit
+from imgsync.oci.layout.run_journal import delete_journals, read_abandoned
 from imgsync.oci.layout.staged_file import StagedFile, delete_abandoned
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.spec.descriptor import Descriptor
@@ -22,7 +23,7 @@ from imgsync.oci.spec.reference import Repository
 from imgsync.registries.layouts import Layouts
 from tests.oci.layout.stores import opened
 from tests.oci.layout.stores import push as push_image
-from tests.support.images import image
+from tests.support.images import digest_of, image
 from tests.support.layouts import LayoutOnDisk
 from tests.support.run_imgsync import eventually
 
@@ -161,6 +162,38 @@ def test_files_are_opened_to_be_written_before_they_are_locked(tmp_path, monkeyp
 
     assert sorted(file.name for file in (folder / ".imgsync").iterdir()) == ["index", "writers"]
     assert not (folder / "blobs" / image(2).digest.replace(":", "/")).exists()
+
+
+def test_journals_of_a_hostile_layout_are_bounded(tmp_path, monkeypatch):
+    """What is beyond the limit is left to later runs; what is no journal is passed over."""
+    monkeypatch.setattr("imgsync.oci.layout.run_journal._LIMIT_BYTES", 3 * 72)
+    lines = [f"{digest_of(str(number).encode())}\n" for number in range(4)]
+    for name in ("stored-a", "stored-b"):
+        (tmp_path / name).write_text("".join(lines[:2] if name == "stored-a" else lines[2:]))
+    (tmp_path / "stored-folder").mkdir()
+    (tmp_path / "stored-link").symlink_to("stored-a")
+    os.mkfifo(tmp_path / "stored-pipe")
+    work = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+
+    found = []
+    while journals := read_abandoned(work, where="layout"):
+        found.append(sum(map(len, journals.values())))
+        delete_journals(work, journals)
+
+    assert found == [2, 2]
+
+
+def test_lock_that_another_process_keeps_is_one_error(tmp_path, monkeypatch):
+    """It is not the medium that is at fault, so nothing is said about its cable."""
+    monkeypatch.setattr("imgsync.oci.layout.locks._WAIT_SECONDS", 0.05)
+    (tmp_path / "layout/.imgsync").mkdir(parents=True)
+    with (tmp_path / "layout/.imgsync/index").open("w") as file, opened(tmp_path / "layout") as layout:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        with pytest.raises(LayoutError, match=r"another process has held a lock in .*/layout/\.imgsync") as error:
+            push_image(layout, "a:1", CONTENT)
+
+    assert "wait until it ends" in error.value.hint
 
 
 def test_interrupted_write_is_no_success_for_others():
