@@ -173,7 +173,9 @@ class LayoutWriter:
         delete_journals(self._work, journals)
 
     def close(self) -> None:
-        """Give the locks back."""
+        """Give the locks back, and the journal if it is still open."""
+        # Kept locked, it would never be read by a later run of this process.
+        self.journal.close(keep=True)
         for lock in (self._writers, self._index_lock):
             lock.close()
         os.close(self._work)
