@@ -50,6 +50,14 @@ class ArchiveFiles:
             self.close()
             raise
 
+    def read_version(self) -> object:
+        """Return None: an archive stays as it is."""
+        return None
+
+    def has_layout(self) -> bool:
+        """Return True, as it was opened."""
+        return True
+
     def read_index(self) -> bytes:
         """
         Return `index.json`, or what stands for it.

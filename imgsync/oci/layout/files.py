@@ -28,6 +28,17 @@ class LayoutFiles(Protocol):
     def path(self) -> str:
         """Return where the layout is."""
 
+    def read_version(self) -> object:
+        """Return what changes with the index, None if nothing does."""
+
+    def has_layout(self) -> bool:
+        """
+        Return whether there is a layout; False for a folder without content.
+
+        Raises:
+            LayoutError: It has other content, or a layout of an unknown version.
+        """
+
     def read_index(self) -> bytes:
         """
         Return `index.json`, whose size is bounded.

@@ -92,7 +92,7 @@ class OpenLayout:
             OSError: It is not there, or cannot be read.
         """
         files = self.open()
-        version = files.read_version() if isinstance(files, LayoutFolder) else None
+        version = files.read_version()
         if self._contents is None or version != self._version:
             self._forget()
             self._contents = self._load(files)
@@ -117,8 +117,7 @@ class OpenLayout:
                 # Where a medium is not mounted, nothing is to be made.
                 raise
             return None
-        is_there = not isinstance(files, LayoutFolder) or files.has_layout()
-        return self.read() if is_there else None
+        return self.read() if files.has_layout() else None
 
     def write(self) -> LayoutWriter:
         """
@@ -228,7 +227,7 @@ class OpenLayout:
             try:
                 return parse_index(raw, where=self.path, known=self._entries)
             except LayoutError:
-                if not left or not isinstance(files, LayoutFolder):
+                if not left or files.read_version() is None:
                     raise
                 time.sleep(_REREAD_PAUSE_SECONDS)
         raise AssertionError
