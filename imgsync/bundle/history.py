@@ -42,8 +42,8 @@ def find_newer(bundle: Bundle, loaded: Sequence[BundleNote]) -> NewerBundle | No
 
 
 def find_gap(bundle: Bundle, loaded: Sequence[BundleNote]) -> str:
-    """Return the parent of *bundle* if it was not loaded, else ""."""
-    return "" if any(note.id == bundle.parent for note in loaded) else bundle.parent
+    """Return the parent of *bundle* unless all of it was loaded, else ""."""
+    return "" if any(note.id == bundle.parent and note.is_whole for note in loaded) else bundle.parent
 
 
 def _has_gap(note: BundleNote, parents: Mapping[str, str]) -> bool:

@@ -158,7 +158,7 @@ def run_load(options: LoadOptions, apply: ApplyOptions, common: CommonOptions) -
         from imgsync.cli.apply_run import run_apply
 
         exit_code = run_apply(session, config, apply)
-        _record(session, index.document, None if options.allow_older else newer, ends_interruption=ends_interruption and not exit_code)
+        _record(session, index.document, None if options.allow_older else newer, is_whole=not exit_code, ends_interruption=ends_interruption)
         return exit_code
 
 
@@ -210,7 +210,7 @@ def _handle_older(config: Config, document: Bundle, newer: NewerBundle, options:
 def _warn_of_gap(document: Bundle, session: Session) -> None:
     """Log that the bundle before *document* was not loaded."""
     if parent := find_gap(document, session.state.loaded_bundles):
-        what = f"bundle {shorten_digest(document.id)} continues {shorten_digest(parent)}, which was not loaded with this state"
+        what = f"bundle {shorten_digest(document.id)} continues {shorten_digest(parent)}, which was not loaded whole with this state"
         session.log.warning("bundle.gap", bundle=document.id, parent=parent, reason=f"{what}; images that only that one has are missing: load it, too")
 
 
@@ -235,12 +235,12 @@ def _begin(session: Session, document: Bundle) -> bool:
         return False
 
 
-def _record(session: Session, document: Bundle, newer: NewerBundle | None, *, ends_interruption: bool) -> None:
+def _record(session: Session, document: Bundle, newer: NewerBundle | None, *, is_whole: bool, ends_interruption: bool) -> None:
     """Note that a bundle was loaded, before *newer* if that is given."""
     state, moment = session.state, format_timestamp(datetime.now(UTC), milliseconds=True)
     try:
-        state.record_bundle(BundleNote(document.id, document.parent, moment if newer is None else min(moment, newer.note.moment)))
-        if ends_interruption and state.was_interrupted:
+        state.record_bundle(BundleNote(document.id, document.parent, moment if newer is None else min(moment, newer.note.moment), is_whole))
+        if is_whole and ends_interruption and state.was_interrupted:
             state.record_run_end(remaining=state.remaining, successes=(), requeues=state.requeues, moment=moment)
     except StateError as error:
         session.log.warning("state.degraded", reason=error.message)

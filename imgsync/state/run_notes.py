@@ -14,6 +14,7 @@ from imgsync.system.dataclass import dataclass
 _BEGUN = "begun"
 _BUNDLE = "bundle "
 _LOADING = "loading"
+_NO_PARENT, _INCOMPLETE = "-", "incomplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,14 @@ class BundleNote:
     """
     A bundle that was loaded.
 
-    `moment` is when, the last time (RFC 3339). `parent` is the bundle that it continues, "" for none.
+    `moment` is when, the last time (RFC 3339). `parent` is the bundle that it continues, "" for none. `is_whole` is False as long as an image of it
+    failed or was left over.
     """
 
     id: str
     parent: str
     moment: str
+    is_whole: bool = True
 
 
 class RunNotes(ABC):
@@ -132,18 +135,20 @@ class RunNotes(ABC):
     @property
     def loaded_bundles(self) -> tuple[BundleNote, ...]:
         """Return the bundles that were loaded, the last one last."""
-        found = ((about.removeprefix(_BUNDLE), text.partition(" ")) for about, text in self._notes[_RUN].items() if about.startswith(_BUNDLE))
-        return tuple(sorted((BundleNote(name, parent, moment) for name, (moment, _, parent) in found), key=lambda one: one.moment))
+        found = (_read_bundle(about.removeprefix(_BUNDLE), text) for about, text in self._notes[_RUN].items() if about.startswith(_BUNDLE))
+        return tuple(sorted(found, key=lambda one: one.moment))
 
     def record_bundle(self, note: BundleNote) -> None:
         """
-        Store that a bundle was loaded.
+        Store that a bundle was loaded; what was whole once stays so.
 
         Raises:
             StateError: The state cannot be written.
         """
         values: dict[str, str | None] = {}
-        self._note(values, _RUN, f"{_BUNDLE}{note.id}", f"{note.moment} {note.parent}".rstrip())
+        is_whole = note.is_whole or any(one.id == note.id and one.is_whole for one in self.loaded_bundles)
+        fields = (note.moment, note.parent or _NO_PARENT, *(() if is_whole else (_INCOMPLETE,)))
+        self._note(values, _RUN, f"{_BUNDLE}{note.id}", " ".join(fields))
         self._write(values)
 
     def _note(self, values: dict[str, str | None], kind: str, about: str, text: str) -> None:
@@ -152,3 +157,8 @@ class RunNotes(ABC):
     @abstractmethod
     def _write(self, values: dict[str, str | None]) -> None:
         """Write *values* by key, None to remove one."""
+
+
+def _read_bundle(name: str, text: str) -> BundleNote:
+    moment, parent, *rest = (*text.split(" "), _NO_PARENT)
+    return BundleNote(name, "" if parent == _NO_PARENT else parent, moment, is_whole=_INCOMPLETE not in rest)
