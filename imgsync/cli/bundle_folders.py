@@ -16,12 +16,14 @@ def find_folders(path: str, others: Iterable[str]) -> tuple[Path, ...]:
     *path* is the folder, or its document.
 
     Raises:
-        UsageError: One is not a folder.
+        UsageError: One is not there, or is not a folder.
     """
     first = Path(path)
     if first.name == DOCUMENT_NAME and first.is_file():
         first = first.parent
-    elif first.exists() and not first.is_dir():
+    elif not first.exists():
+        raise UsageError(f"there is no {path}", hint="name the folder that has imgsync-bundle.json; if it is on a disk, check that the disk is mounted")
+    elif not first.is_dir():
         raise UsageError(f"{path} is not a folder", hint="name the folder that has imgsync-bundle.json; `imgsync bundle verify` takes a volume alone")
     folders = tuple(map(Path, others))
     for folder in folders:

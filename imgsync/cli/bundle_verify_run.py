@@ -25,9 +25,9 @@ def run_verify_bundle(path: str, volumes: Sequence[str], *, output: str, registr
     Raises:
         BundleError: There is none, it is not signed as required, or its document is damaged.
         ConfigError: The registry settings are invalid.
-        UsageError: One of *volumes* is not a folder.
+        UsageError: There is no *path*, or one of *volumes* is not a folder.
     """
-    if volumes or Path(path).is_dir() or Path(path).name == DOCUMENT_NAME:
+    if volumes or not Path(path).exists() or Path(path).is_dir() or Path(path).name == DOCUMENT_NAME:
         return _verify_bundle(find_folders(path, volumes), output=output, registries=registries)
     return _verify_volume(Path(path), output=output)
 

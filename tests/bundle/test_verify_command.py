@@ -139,15 +139,24 @@ def test_required_signature_is_named(bundle, imgsync, workplace):
     assert "  = signature   by transfer, in imgsync-bundle.json.sig" in signed.stdout
 
 
-@pytest.mark.parametrize(("name", "message"), [("nothing", "cannot be read"), ("mirrors.d", "there is no imgsync-bundle.json")])
-def test_folder_without_a_bundle_is_an_error(name, message, imgsync, workplace):
+def test_folder_without_a_bundle_is_an_error(imgsync, workplace):
     """Exit code 1, as for any bundle that cannot be used."""
     (workplace.folder / "mirrors.d").mkdir()
 
-    ran = imgsync("bundle", "verify", name)
+    ran = imgsync("bundle", "verify", "mirrors.d")
 
     assert ran.code == 1
-    assert message in ran.stderr
+    assert "there is no imgsync-bundle.json" in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["verify", "load"])
+def test_place_that_is_not_there_ends_with_3(command, imgsync):
+    """As any argument that names nothing."""
+    ran = imgsync("bundle", command, "nothing")
+
+    assert ran.code == 3
+    assert "there is no nothing" in ran.stderr
+    assert "check that the disk is mounted" in ran.stderr
 
 
 def test_invalid_settings_end_with_3(bundle, imgsync, workplace):
