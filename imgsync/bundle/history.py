@@ -42,7 +42,7 @@ def find_newer(bundle: Bundle, loaded: Sequence[BundleNote]) -> NewerBundle | No
 
 
 def find_gap(bundle: Bundle, loaded: Sequence[BundleNote]) -> str:
-    """Return the parent of *bundle* unless all of it was loaded, else ""."""
+    """Return the parent of *bundle*, "" if all of it was loaded."""
     return "" if any(note.id == bundle.parent and note.is_whole for note in loaded) else bundle.parent
 
 
