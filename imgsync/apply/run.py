@@ -23,7 +23,7 @@ from imgsync.apply.state_writer import StateWriter
 from imgsync.apply.submit_change import LARGE_BYTES_AT_ONCE, submit_change
 from imgsync.apply.tag_owner import TagOwners
 from imgsync.apply.unchanged_tags import UnchangedTags
-from imgsync.concurrency.greenlets import spawn_later
+from imgsync.concurrency.greenlets import Semaphore, spawn_later
 from imgsync.concurrency.workers import Workers, map_unordered
 from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError, StoppedError
@@ -75,6 +75,7 @@ class _Run:
         self._began = time.monotonic()
         self._workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._run_change, limit=1, max_weight=LARGE_BYTES_AT_ONCE, stop=self._stop)
         self._runner: ChangeRunner | None = None
+        self._making_runner = Semaphore()
         self._plan: Plan | None = None
         self._planning_error: ImgsyncError | None = None
         self._submitted: dict[Reference, Change] = {}
@@ -108,7 +109,7 @@ class _Run:
             return
         closes, cancels = limits.close_seconds(whole), limits.cancel_seconds(whole)
         # If planning takes half of the time, start with the changes known so far: else no run would ever get to copy.
-        spawn_later(max(0.0, closes / 2 - limits.elapsed_seconds), lambda: self._submit(self._order.release()))
+        spawn_later(max(0.0, closes / 2 - limits.elapsed_seconds), lambda: self._workers.produce(self._submit_held))
         spawn_later(max(0.0, closes - limits.elapsed_seconds), lambda: self._stop.close("the run's time is up", grace_seconds=cancels - closes))
 
     def _plan_and_submit(self) -> None:
@@ -178,6 +179,9 @@ class _Run:
     def _submit_early(self, changes: Group) -> None:
         self._submit(self._order.add(changes))
 
+    def _submit_held(self) -> None:
+        self._submit(self._order.release())
+
     def _submit_rest(self, plan: Plan, remote: Collection[str]) -> None:
         """Submit what was not submitted early, and is not of *remote* mirrors."""
         rest = group_by_source(change for change in plan.copies if change.mirror not in remote and change.destination not in self._submitted)
@@ -188,6 +192,8 @@ class _Run:
         self._submitted.clear()
 
     def _submit(self, groups: Sequence[Group]) -> None:
+        # At once: while the state is written, the plan may be finished and the rest submitted.
+        self._submitted.update((change.destination, change) for group in groups for change in group)
         self._state.mark_unconfirmed(change for group in groups for change in group)
         for group in groups:
             self._submit_group(group)
@@ -199,7 +205,6 @@ class _Run:
         self._find_runner()
         registries = frozenset(_registry(change) for change in group)
         for change in group:
-            self._submitted[change.destination] = change
             submit_change(self._workers, ChangeTask(change, registries), self._mirrors[change.mirror])
 
     def _find_runner(self) -> ChangeRunner:
@@ -207,12 +212,14 @@ class _Run:
         # Imported now: a run without changes does not need the copy engine.
         from imgsync.apply.copy_change import ChangeRunner
 
-        if self._runner is None:
-            self._state.begin_copies()
-            self._runner = ChangeRunner(
-                self._mirrors, self._owners, self._context, options=self._options, listener=self._listener, known_blobs=self._options.known_blobs
-            )
-        return self._runner
+        # Others wait meanwhile: a second runner would not know what this one copies.
+        with self._making_runner:
+            if self._runner is None:
+                self._state.begin_copies()
+                self._runner = ChangeRunner(
+                    self._mirrors, self._owners, self._context, options=self._options, listener=self._listener, known_blobs=self._options.known_blobs
+                )
+            return self._runner
 
     def _run_change(self, task: ChangeTask) -> FinishedChange | None:
         assert self._runner is not None  # noqa: S101 - made with the first task

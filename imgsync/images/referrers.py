@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import ContentMismatchError, ImgsyncError, NotFoundError, UnsupportedContentError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image
 from imgsync.images.referrer_errors import is_final
@@ -83,6 +84,7 @@ class ReferrerReader:
         """Share manifests through *cache*."""
         self._cache = cache
         self._named: dict[tuple[Repository, str], _Named] = {}
+        self._flights: SingleFlight[tuple[Repository, str]] = SingleFlight()
         self.tags = ReferrerTags()
         # What was read for an image: itself, its parts, and their referrers.
         self._subjects: dict[tuple[Repository, str], dict[str, None]] = {}
@@ -196,16 +198,19 @@ class ReferrerReader:
         Without *query*, only known tags are used.
         """
         key = (repository, subject)
-        if key not in self._named:
-            tags = self.tags.list(client, repository) if query else self.tags.get_listed(repository) or {}
-            try:
-                named = self._read_list(client, repository, subject, tags, query=query)
-            except (ContentMismatchError, UnsupportedContentError) as error:
-                # Nothing that the list names can be missed by name, and only the source can repair it: the next run looks again.
-                self._note_missing(repository, subject)
-                named = _Named(problem=error.message)
-            self._named[key] = replace(named, tags=tuple(self._find_cosign_tags(client, repository, subject, tags)))
+        while key not in self._named:
+            self._flights.run(key, lambda: self._named.update({key: self._look_up(client, repository, subject, query=query)}))
         return self._named[key]
+
+    def _look_up(self, client: ImageStore, repository: Repository, subject: str, *, query: bool) -> _Named:
+        tags = self.tags.list(client, repository) if query else self.tags.get_listed(repository) or {}
+        try:
+            named = self._read_list(client, repository, subject, tags, query=query)
+        except (ContentMismatchError, UnsupportedContentError) as error:
+            # Nothing that the list names can be missed by name, and only the source can repair it: the next run looks again.
+            self._note_missing(repository, subject)
+            named = _Named(problem=error.message)
+        return replace(named, tags=tuple(self._find_cosign_tags(client, repository, subject, tags)))
 
     def _read_list(self, client: ImageStore, repository: Repository, subject: str, tags: Mapping[str, str] | None, *, query: bool) -> _Named:
         """

@@ -18,7 +18,6 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -258,12 +257,7 @@ class Scene:
 
     def run_code(self, code: str, *arguments: str) -> Result:
         """Run an apply in a new process, with *code* before the program's."""
-        door = "from imgsync import __main__ as door\ndoor._patch_sockets()\n"
-        command = [sys.executable, "-c", f"{door}{code}\ndoor.main()", "apply", "-o", "json", *arguments]
-        environment = self.workplace.environment(self.environment | {"PYTHONPATH": str(ROOT)})
-        process = subprocess.Popen(
-            command, cwd=self.folder, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        process = self.workplace.start_with(code, "apply", "-o", "json", *arguments, env=self.environment)
         result = Running(process).end()
         self.hear(result)
         return result

@@ -330,6 +330,20 @@ def test_referrers_api_costs_one_request_per_image(knowing, lab):
     assert len(knowing.requests("tags/list")) == 1
 
 
+def test_mirrors_of_one_image_read_its_referrers_once(knowing, lab):
+    """Several mirrors that ask at the same moment share one list."""
+    push(knowing, f"{lab.name}/app", "1", image(1))
+    lab.workplace.allow_plain_http(knowing, lab.destination)
+    for name in "abc":
+        lab.workplace.mirror(name, source=f"{knowing}/{lab.name}/app", destinations=[f"{lab.destination}/{name}"])
+    knowing.add(switches.Distance(0.2), target="/referrers/")
+    knowing.forget()
+
+    assert lab.run("apply").code == 0
+
+    assert len(knowing.requests("/referrers/")) == 1
+
+
 def test_exact_names_cost_one_listing_per_repository(lab):
     """One tag list answers for all images; without a list each tag is checked."""
     for number in range(3):

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.support.canary import Watched
+
+_ROOT = Path(__file__).parents[2]
 
 
 class Host(Protocol):
@@ -83,6 +86,15 @@ class Workplace:
     def start(self, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.Popen[str]:
         """Start imgsync; the caller waits for it (`finish`)."""
         return Watched([str(argument) for argument in arguments], cwd=cwd or self.folder, env=self.environment(env), folder=self.folder)
+
+    def start_with(self, code: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start imgsync in a new process that runs *code* first, after gevent has patched it."""
+        door = "from imgsync import __main__ as door\ndoor._patch_sockets()\n"
+        command = [sys.executable, "-c", f"{door}{textwrap.dedent(code)}\ndoor.main()", *arguments]
+        environment = self.environment({"PYTHONPATH": str(_ROOT)} | dict(env or {}))
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     def mirror_file(self, text: str, name: str = "mirrors.d/mirror.yaml") -> Path:
         """Write *text*, dedented, as a file of declarations; return its path."""
