@@ -92,9 +92,7 @@ class Workplace:
         door = "from imgsync import __main__ as door\ndoor._patch_sockets()\n"
         command = [sys.executable, "-c", f"{door}{textwrap.dedent(code)}\ndoor.main()", *arguments]
         environment = self.environment({"PYTHONPATH": str(_ROOT)} | dict(env or {}))
-        return subprocess.Popen(
-            command, cwd=self.folder, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        return subprocess.Popen(command, cwd=self.folder, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def mirror_file(self, text: str, name: str = "mirrors.d/mirror.yaml") -> Path:
         """Write *text*, dedented, as a file of declarations; return its path."""
