@@ -49,8 +49,7 @@ class Layouts:
                 on_warning=lambda text: self._on_warning(registry, text),
                 fence=check_write,
             )
-        allow = {} if check_write is None or origin == "source" else {"check_write": check_write}
-        return LayoutStore(registry, origin, layout, retry_policy, **allow)
+        return LayoutStore(registry, origin, layout, retry_policy)
 
     def close(self) -> None:
         """Close every layout."""

@@ -52,7 +52,7 @@ class OpenLayout:
             repository: The repository of images that are named by a tag only; None for *name*.
             run_blocking: Runs what blocks.
             on_warning: Receives what is skipped, each once.
-            fence: Called right before the layout is changed; what it raises forbids it.
+            fence: Called right before each change of the layout; what it raises forbids it.
         """
         self.path = path
         self.run_blocking = run_blocking

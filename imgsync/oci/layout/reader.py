@@ -35,10 +35,6 @@ _NO_MANIFEST = "the layout does not have it; if it has only some platforms of th
 _AMBIGUOUS = "remove one of the two from index.json, or name the image by its digest"
 
 
-def _allow() -> None:
-    return
-
-
 class LayoutReader:
     """What a layout is asked as source or destination."""
 
@@ -46,19 +42,14 @@ class LayoutReader:
     max_blob_bytes = sys.maxsize
     pull_quota: PullQuota | None = None
 
-    def __init__(self, registry: str, origin: str, layout: OpenLayout, retry_policy: RetryPolicy, *, check_write: Callable[[], None] = _allow) -> None:
-        """
-        Serve *layout* under the name *registry*.
-
-        *check_write* is called before each write; it raises to forbid it.
-        """
+    def __init__(self, registry: str, origin: str, layout: OpenLayout, retry_policy: RetryPolicy) -> None:
+        """Serve *layout* under the name *registry*."""
         self.registry = registry
         self.origin = origin
         self.retry_policy = retry_policy
         self.capabilities = Capabilities()
         self.capabilities.learn_referrers(supported=True)
         self._layout = layout
-        self._check_write = check_write
 
     def __repr__(self) -> str:
         """Return name and side."""
@@ -66,7 +57,7 @@ class LayoutReader:
 
     def with_check(self, check: Callable[[], None]) -> Self:
         """Return the same store, whose calls give up when *check* raises."""
-        return type(self)(self.registry, self.origin, self._layout, self.retry_policy.with_check(check), check_write=self._check_write)
+        return type(self)(self.registry, self.origin, self._layout, self.retry_policy.with_check(check))
 
     def make_operation(self, name: str, subject: object) -> Operation:
         """Return the operation *name* on *subject*, for errors."""

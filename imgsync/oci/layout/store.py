@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from imgsync.errors import NotFoundError, RejectedError
 from imgsync.oci.errors import Operation
@@ -60,7 +60,6 @@ class LayoutStore(LayoutReader):
         A mount costs nothing: all repositories share the blobs.
         """
         if mount_from and self.has_blob(Repository(self.registry, mount_from), blob):
-            self._check_write()
             self._note_brought(repository, blob.digest)
             return None
         return LayoutUpload(self, repository, blob, _NOT_FOUND if mount_from else 0)
@@ -69,7 +68,7 @@ class LayoutStore(LayoutReader):
         """Store the blob; nothing is stored if *chunks* raises."""
         operation = self.make_operation("push blob", repository.with_digest(blob.digest))
         with explain(operation, self._layout.path):
-            self._layout.write().write_blob(blob.digest, self._fence(chunks))
+            self._layout.write().write_blob(blob.digest, chunks)
         self._note_brought(repository, blob.digest)
 
     def delete_tag(self, reference: Reference) -> bool:
@@ -102,7 +101,6 @@ class LayoutStore(LayoutReader):
             self.delete_tag(reference.repository.with_tag(tag))
 
     def _store_manifest(self, operation: Operation, digest: str, manifest: Manifest) -> None:
-        self._check_write()
         writer, files = self._layout.write(), self._layout.open()
         sizes = [(one, files.find_blob(one.digest)) for one in (*manifest.children, *manifest.blobs)]
         missing = [one.digest for one, size in sizes if size != one.size_bytes and not (size is None and one.is_external)]
@@ -115,13 +113,7 @@ class LayoutStore(LayoutReader):
         writer.journal.note_referenced(one.digest for one in (*manifest.children, *manifest.blobs))
 
     def _change_index(self, operation: Operation, change: IndexChange) -> None:
-        self._check_write()
         self._call(operation, lambda: self._layout.write().change_index(change))
-
-    def _fence(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        for chunk in chunks:
-            self._check_write()
-            yield chunk
 
     def _note_brought(self, repository: Repository, digest: str) -> None:
         self._layout.brought.setdefault(repository.path, set()).add(digest)

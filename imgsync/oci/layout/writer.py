@@ -79,7 +79,7 @@ class LayoutWriter:
             run_blocking: Runs what blocks.
             load: Returns the contents of the index on disk, and the version of it that has them.
             note: Receives the version of the index that has these contents; None if none has.
-            fence: Called right before the index is replaced or blobs are deleted; what it raises forbids it.
+            fence: Called right before each change of the layout; what it raises forbids it.
 
         Raises:
             LayoutError: The folder has other content, or a link where a folder should be.
@@ -121,7 +121,7 @@ class LayoutWriter:
         try:
             for pieces, is_last in _gather(chunks):
                 size += sum(map(len, pieces))
-                staged = self._run_blocking(_write_with(staged, self._work, pieces, (folder, name) if is_last else None))
+                staged = self._change_files(_write_with(staged, self._work, pieces, (folder, name) if is_last else None))
         except BaseException:
             if staged is not None:
                 staged.discard()
@@ -168,8 +168,7 @@ class LayoutWriter:
         removed = [IndexChange(None, None, digest) for digest in entries]
         if removed:
             self._commit(removed)
-        self._fence()
-        self._run_blocking(partial(delete_blobs, self._files, digests))
+        self._change_files(partial(delete_blobs, self._files, digests))
         delete_journals(self._work, journals)
 
     def close(self) -> None:
@@ -180,26 +179,38 @@ class LayoutWriter:
             lock.close()
         os.close(self._work)
 
+    def _change_files(self, change: Callable[[], Result]) -> Result:
+        """
+        Return `change()`, right after the fence allowed it.
+
+        Whatever changes the layout goes through here.
+        """
+        self._fence()
+        return self._run_blocking(change)
+
     def _make_layout(self) -> None:
         self._open_blobs("sha256")
         if not self._files.has_layout():
             with self._index_lock.hold():
                 if self._files.read_version() is None:
-                    self._publish(INDEX, [write_index(LayoutIndex())])
-                self._publish(LAYOUT, [_MARKER])
+                    self._change_files(partial(self._publish, INDEX, [write_index(LayoutIndex())]))
+                self._change_files(partial(self._publish, LAYOUT, [_MARKER]))
 
     def _open_blobs(self, algorithm: str) -> int:
         found = self._files.open_blobs(algorithm)
         if found is None:
-            blobs = _make_folder(BLOBS, parent=self._files.folder, where=self._files.path)
-            try:
-                os.close(_make_folder(algorithm, parent=blobs, where=f"{self._files.path}/{BLOBS}"))
-            finally:
-                os.close(blobs)
+            self._change_files(partial(self._make_blobs, algorithm))
             found = self._files.open_blobs(algorithm)
         if found is None:
             raise FileNotFoundError(f"{self._files.path}/{BLOBS}/{algorithm} was deleted")
         return found
+
+    def _make_blobs(self, algorithm: str) -> None:
+        blobs = _make_folder(BLOBS, parent=self._files.folder, where=self._files.path)
+        try:
+            os.close(_make_folder(algorithm, parent=blobs, where=f"{self._files.path}/{BLOBS}"))
+        finally:
+            os.close(blobs)
 
     def _commit(self, changes: Sequence[IndexChange]) -> None:
         unsynced, self._unsynced = self._unsynced, set()
@@ -226,9 +237,8 @@ class LayoutWriter:
                 raise LayoutError(f"{self._files.path}/{INDEX} would be larger than {INDEX_LIMIT_BYTES >> 20} MiB", hint="use several layouts")
             staged = self._run_blocking(partial(self._stage, [raw]))
             try:
-                # Only now: other changes and the lock may have taken minutes.
-                self._fence()
-                written = self._run_blocking(partial(self._replace_index, staged, version))
+                # The fence is asked only now: other changes and the lock may have taken minutes.
+                written = self._change_files(partial(self._replace_index, staged, version))
             finally:
                 staged.discard()
             self._note(written)

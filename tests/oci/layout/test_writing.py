@@ -35,11 +35,13 @@ class Fence:
 
     def __init__(self, lock: Path) -> None:
         self._lock = lock
+        self.asked = 0
         self.asked_under_lock = 0
         self.is_lost = False
         self.is_closed = False
 
     def __call__(self) -> None:
+        self.asked += 1
         if self.is_closed:
             raise StoppedError("the lease is lost")
         with self._lock.open() as file:
@@ -75,8 +77,9 @@ def push(store, repository: Repository) -> None:
 def test_fence_is_asked_right_before_the_index_is_replaced(fenced):
     """The lock may have taken minutes, in which the lease was lost."""
     fence, store, repository = fenced
+    asked = fence.asked_under_lock
     push(store, repository)
-    assert fence.asked_under_lock == 1
+    assert fence.asked_under_lock == asked + 1
     fence.is_lost = True
 
     with pytest.raises(StoppedError):
@@ -101,6 +104,57 @@ def test_run_that_lost_its_lease_tidies_nothing_up(fenced, tmp_path):
     assert {*(tmp_path / "usb/blobs/sha256").iterdir()} == blobs
     assert fence.asked_under_lock == asked
     assert "the lease is lost" in told[0]
+
+
+def test_each_write_asks_the_fence_once(fenced):
+    """A blob, and the manifest with the index."""
+    fence, store, repository = fenced
+    asked = fence.asked
+    blob = b"one more"
+
+    upload = store.begin_upload(repository, Descriptor("application/octet-stream", digest_of(blob), len(blob)), mount_from="")
+    upload.put([blob])
+    assert fence.asked == asked + 1
+    push(store, repository)
+    assert fence.asked == asked + 3
+    store.delete_tag(repository.with_tag("1"))
+    assert fence.asked == asked + 4
+
+
+@pytest.mark.row("LEASE-01")
+def test_run_that_lost_its_lease_writes_nothing(fenced, tmp_path):
+    """Neither a blob, nor a manifest, nor the index."""
+    fence, store, repository = fenced
+    blob = b"one more"
+    upload = store.begin_upload(repository, Descriptor("application/octet-stream", digest_of(blob), len(blob)), mount_from="")
+    before = LayoutOnDisk(tmp_path / "usb")
+    entries, blobs = before.entries, {*(tmp_path / "usb/blobs/sha256").iterdir()}
+    fence.is_closed = True
+
+    with pytest.raises(StoppedError):
+        upload.put([blob])
+    with pytest.raises(StoppedError):
+        push(store, repository)
+    assert {*(tmp_path / "usb/blobs/sha256").iterdir()} == blobs
+    assert LayoutOnDisk(tmp_path / "usb").entries == entries == []
+    assert not [*(tmp_path / "usb/.imgsync").glob("new-*")]
+
+
+def test_upload_ends_at_the_piece_before_which_the_lease_is_lost(fenced, tmp_path):
+    """Its temporary file is deleted."""
+    fence, store, repository = fenced
+    blob = bytes(3 << 20)
+
+    def lose_lease() -> Iterator[bytes]:
+        for start in range(0, len(blob), 1 << 20):
+            yield blob[start : start + (1 << 20)]
+            fence.is_closed = start > 0
+
+    upload = store.begin_upload(repository, Descriptor("application/octet-stream", digest_of(blob), len(blob)), mount_from="")
+    with pytest.raises(StoppedError):
+        upload.put(lose_lease())
+    assert not [*(tmp_path / "usb/.imgsync").glob("new-*")]
+    assert digest_of(blob).partition(":")[2] not in {one.name for one in (tmp_path / "usb/blobs/sha256").iterdir()}
 
 
 @pytest.mark.parametrize("is_replaced", [True, False])
