@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from imgsync.errors import BundleError
 from imgsync.oci.spec.bounded_json import count_values
+from imgsync.text.json_objects import build_object
 
 # Each parsed value takes about a hundred bytes.
 VALUE_LIMIT = 2_000_000
@@ -27,19 +28,12 @@ def parse_canonical(raw: bytes, *, name: str) -> dict[str, Any]:
     if count_values(raw) > VALUE_LIMIT:
         raise BundleError(f"{name} has more than {VALUE_LIMIT:,} values")
     try:
-        document = json.loads(raw, object_pairs_hook=_build_object, parse_constant=_refuse, parse_float=_refuse)
+        document = json.loads(raw, object_pairs_hook=build_object, parse_constant=_refuse, parse_float=_refuse)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{name} is damaged: it is not valid JSON") from error
     if not isinstance(document, dict):
         raise BundleError(f"{name} is damaged: it is not a JSON object")
     return document
-
-
-def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    built = dict(pairs)
-    if len(built) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return built
 
 
 def _refuse(text: str) -> NoReturn:

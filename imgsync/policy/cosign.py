@@ -18,6 +18,7 @@ from imgsync.config.model import SigningKey
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import Repository, parse_reference
 from imgsync.system.dataclass import dataclass
+from imgsync.text.json_objects import build_object
 from imgsync.text.sanitize import sanitize_message
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -160,14 +161,8 @@ def _encode_pre_authentication(kind: str, payload: bytes) -> bytes:
 
 
 def _parse(raw: bytes) -> Mapping[str, Any]:
-    def reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        # With duplicate keys, readers disagree about what was signed.
-        if len({key for key, _ in pairs}) != len(pairs):
-            _reject_damaged()
-        return dict(pairs)
-
     try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=reject_duplicates)
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=build_object)
     except (ValueError, RecursionError):
         document = None
     return document if isinstance(document, dict) else _reject_damaged()

@@ -19,6 +19,7 @@ from imgsync.oci.spec.media_types import OCI_INDEX, normalize_media_type
 from imgsync.oci.spec.reference import is_repository_path
 from imgsync.oci.spec.strict_json import dump_json
 from imgsync.system.dataclass import dataclass
+from imgsync.text.json_objects import RepeatedKeyError, build_object
 
 INDEX = "index.json"
 # About 150,000 images with two names each.
@@ -113,7 +114,7 @@ def parse_index(raw: bytes, *, where: str, known: Mapping[bytes, IndexEntry] | N
             else:
                 others.append((written.encode("latin-1"), reader.take()[1].encode("latin-1")))
     except (ValueError, RecursionError) as error:
-        detail = str(error) if isinstance(error, _IndexFaultError) else "it is not valid JSON"
+        detail = str(error) if isinstance(error, _IndexFaultError | RepeatedKeyError) else "it is not valid JSON"
         raise LayoutError(f"{where}/{INDEX}: {detail}", hint=_TOO_LARGE if isinstance(error, _TooLargeError) else _DAMAGED) from error
     _check_others(dict(others), where)
     return LayoutIndex(tuple(entries), tuple(others))
@@ -132,14 +133,7 @@ def _check_others(others: dict[bytes, bytes], where: str) -> None:
         raise LayoutError(f"{where}/{INDEX} has not schemaVersion 2", hint=_DAMAGED)
 
 
-def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    built = dict(pairs)
-    if len(built) != len(pairs):
-        raise _IndexFaultError("a key occurs twice in one object")
-    return built
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_build_object)
+_DECODER = json.JSONDecoder(object_pairs_hook=build_object)
 
 
 class _Reader:

@@ -12,6 +12,7 @@ from typing import Any
 
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.spec.bounded_json import count_values
+from imgsync.text.json_objects import RepeatedKeyError, build_object
 
 # Each parsed value takes about a hundred bytes. A manifest with more values than this is an attack on memory, not an image.
 _VALUE_LIMIT = 100_000
@@ -76,16 +77,11 @@ def _parse(raw: bytes, what: str, limit: int = _VALUE_LIMIT) -> Any:
     if count_values(raw) > limit:
         raise UnsupportedContentError(f"the {what} has more than {limit:,} values")
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_build_object, parse_constant=_refuse_constant, parse_float=_parse_float)
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=build_object, parse_constant=_refuse_constant, parse_float=_parse_float)
+    except RepeatedKeyError as error:
+        raise UnsupportedContentError(f"the {what} has ambiguous keys: one occurs twice") from error
     except (ValueError, RecursionError) as error:
         raise UnsupportedContentError(f"the {what} is not valid JSON") from error
-
-
-def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    built = dict(pairs)
-    if len(built) != len(pairs):
-        raise UnsupportedContentError("the manifest has ambiguous keys: one occurs twice")
-    return built
 
 
 def _refuse_constant(constant: str) -> None:
