@@ -60,9 +60,13 @@ def _check_member(file: int, member: Member, on_part: Callable[[Member, int, byt
             yield Problem(f"{member.name} is damaged", offset=member.offset)
     elif blobs:
         yield from _check_blob(file, member, on_part)
-    padding = member.padding
-    if read_exactly(file, member.data_offset + member.size_bytes, len(padding)) != padding:
+    if not has_padding(file, member):
         yield Problem(f"the padding after {member.name} is damaged", offset=member.offset)
+
+
+def has_padding(file: int, member: Member) -> bool:
+    """Return whether zeros follow the content of *member*."""
+    return read_exactly(file, member.padding_offset, len(member.padding)) == member.padding
 
 
 def _check_blob(file: int, member: Member, on_part: Callable[[Member, int, bytes], None] | None) -> Iterator[int | Problem]:

@@ -53,7 +53,7 @@ def complete_volumes(work: WorkFolder, bundle: Bundle, layouts: Sequence[VolumeL
         file = work.files.open(bundle.volumes[layout.number - 1].file)
         for member in layout.members:
             write_all(file, member.header + (member.content or b""), member.offset)
-            write_all(file, member.padding, member.data_offset + member.size_bytes)
+            write_all(file, member.padding, member.padding_offset)
         write_all(file, END, layout.size_bytes - len(END))
         os.ftruncate(file, layout.size_bytes)
         os.fsync(file)

@@ -12,15 +12,15 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from imgsync.bundle.check_volume import Problem
+from imgsync.bundle.check_volume import Problem, has_padding
 from imgsync.bundle.findings import VolumeAlone
 from imgsync.bundle.piece_files import read_exactly, read_range
 from imgsync.bundle.read_file import drop_cache, open_regular
 from imgsync.bundle.steps import drive
 from imgsync.bundle.tar_format import END
 from imgsync.bundle.volume_document import decode_index, decode_volume_document
-from imgsync.bundle.volume_layout import INDEX_MEMBER, LAYOUT_CONTENT, LAYOUT_MEMBER, VOLUME_MEMBER
-from imgsync.bundle.volume_reader import ReadMember, iter_members
+from imgsync.bundle.volume_layout import INDEX_MEMBER, LAYOUT_CONTENT, LAYOUT_MEMBER, VOLUME_MEMBER, Member
+from imgsync.bundle.volume_reader import iter_members
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.errors import BundleError
 from imgsync.oci.spec.digest import compute_digest
@@ -86,7 +86,7 @@ class _Check:
                 if member.digest in wanted:
                     whole[member.digest] = member.size_bytes
                 yield from self._check_blob(member, member.digest)
-            if not member.has_zero_padding:
+            if not has_padding(self._file, member):
                 self._add(f"the padding after {member.name} is damaged", member)
             end = member.end
         if len(contents) < len(_OWN):
@@ -95,7 +95,7 @@ class _Check:
             self.problems.append(Problem("the end is damaged", offset=end))
         self._check_references(wanted, whole, parts)
 
-    def _read_content(self, member: ReadMember) -> bytes:
+    def _read_content(self, member: Member) -> bytes:
         if member.size_bytes > _CONTENT_LIMIT:
             raise BundleError(f"{self._name} is not a volume of a bundle: {member.name} is too large")
         return read_exactly(self._file, member.data_offset, member.size_bytes)
@@ -111,7 +111,7 @@ class _Check:
         wanted, self.images = decode_index(contents[INDEX_MEMBER], name=f"{INDEX_MEMBER} in {self._name}")
         return wanted
 
-    def _check_blob(self, member: ReadMember, digest: str) -> Iterator[int]:
+    def _check_blob(self, member: Member, digest: str) -> Iterator[int]:
         if not digest:
             self._add(f"{member.name} is not in {VOLUME_MEMBER}", member)
             return
@@ -129,6 +129,6 @@ class _Check:
             if whole.get(digest) != size:
                 self.problems.append(Problem(f"{INDEX_MEMBER} names a manifest that the volume does not hold, {digest}", digest))
 
-    def _add(self, message: str, member: ReadMember) -> None:
+    def _add(self, message: str, member: Member) -> None:
         if len(self.problems) < _PROBLEMS_LIMIT:
             self.problems.append(Problem(message, member.digest, member.offset))

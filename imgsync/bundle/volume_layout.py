@@ -22,6 +22,7 @@ LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
 NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 # What stands for an id or a digest that is not known yet; it is as long.
 UNKNOWN = f"sha256:{'0' * 64}"
+_PART = ".part-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Member:
     part_digest: str = ""
 
     @property
+    def is_part(self) -> bool:
+        """Return whether it is a part of a blob."""
+        return _PART in self.name
+
+    @property
     def own_digest(self) -> str:
         """Return the digest of its bytes."""
         return self.part_digest or self.digest
@@ -50,6 +56,11 @@ class Member:
     def data_offset(self) -> int:
         """Return where its bytes begin."""
         return self.offset + count_header_bytes(self.name, self.size_bytes)
+
+    @property
+    def padding_offset(self) -> int:
+        """Return where its bytes end, and its padding begins."""
+        return self.data_offset + self.size_bytes
 
     @property
     def end(self) -> int:
@@ -153,7 +164,7 @@ def make_canonical_volume_document(bundle_id: str, number: int, count: int, inde
 def name_member(digest: str, part: int = 0) -> str:
     """Return the member name of a blob, or of its part."""
     name = f"blobs/{digest.replace(':', '/')}"
-    return f"{name}.part-{part:03}" if part else name
+    return f"{name}{_PART}{part:03}" if part else name
 
 
 def _list_members(blob: BundleBlob) -> Iterator[tuple[int, Member]]:

@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterator
 
 from imgsync.bundle.piece_files import read_exactly
-from imgsync.bundle.tar_format import BLOCK_BYTES, count_header_bytes, count_member_bytes, make_header, make_padding
+from imgsync.bundle.tar_format import BLOCK_BYTES, make_header
 from imgsync.bundle.volume_document import BLOB_MEMBER
-from imgsync.bundle.volume_layout import INDEX_MEMBER, LAYOUT_MEMBER, VOLUME_MEMBER
+from imgsync.bundle.volume_layout import INDEX_MEMBER, LAYOUT_MEMBER, VOLUME_MEMBER, Member
 from imgsync.errors import BundleError
-from imgsync.system.dataclass import dataclass
 
 _OWN = {LAYOUT_MEMBER, INDEX_MEMBER, VOLUME_MEMBER}
 _EXTENDED = b"x"
@@ -25,40 +24,11 @@ _PAX = re.compile(rb"(?:[0-9]{1,3} path=([!-~]{1,200})\n)?(?:[0-9]{1,3} size=([0
 MEMBERS_LIMIT = 250_000
 
 
-@dataclass(frozen=True, slots=True)
-class ReadMember:
-    """A member of a volume; `offset` is that of its header."""
-
-    name: str
-    offset: int
-    size_bytes: int
-    has_zero_padding: bool
-
-    @property
-    def data_offset(self) -> int:
-        """Return where its bytes begin."""
-        return self.offset + count_header_bytes(self.name, self.size_bytes)
-
-    @property
-    def end(self) -> int:
-        """Return where the next member begins."""
-        return self.offset + count_member_bytes(self.name, self.size_bytes)
-
-    @property
-    def is_part(self) -> bool:
-        """Return whether it is a part of a blob."""
-        return ".part-" in self.name
-
-    @property
-    def digest(self) -> str:
-        """Return the digest of the blob, "" for another member."""
-        found = BLOB_MEMBER.fullmatch(self.name)
-        return found[1].replace("/", ":") if found is not None else ""
-
-
-def iter_members(file: int, size_bytes: int, *, name: str) -> Iterator[ReadMember]:
+def iter_members(file: int, size_bytes: int, *, name: str) -> Iterator[Member]:
     """
     Yield the members of the volume in *file*, up to its end.
+
+    What lies between the headers is not read: not the content, and not the padding.
 
     Raises:
         BundleError: A header is not as imgsync writes it, a name occurs twice, or a member does not fit in *size_bytes*.
@@ -82,7 +52,7 @@ def iter_members(file: int, size_bytes: int, *, name: str) -> Iterator[ReadMembe
         offset = member.end
 
 
-def _parse(file: int, block: bytes, offset: int) -> ReadMember:
+def _parse(file: int, block: bytes, offset: int) -> Member:
     """Return the member whose header begins with *block*, or raise ValueError."""
     if len(block) < BLOCK_BYTES:
         raise ValueError("it ends here")
@@ -97,13 +67,12 @@ def _parse(file: int, block: bytes, offset: int) -> ReadMember:
         member = found[1] or last[:100].rstrip(b"\x00")
         size = int(found[2]) if found[2] else _parse_size(last)
     text = member.decode("ascii", errors="replace")
-    if text not in _OWN and BLOB_MEMBER.fullmatch(text) is None:
+    blob = BLOB_MEMBER.fullmatch(text)
+    if text not in _OWN and blob is None:
         raise ValueError(f"{text[:100]!a} is not a member of a volume")
     if make_header(text, size) != header:
         raise ValueError("its header is not one that imgsync writes")
-    read = ReadMember(text, offset, size, has_zero_padding=True)
-    padding = make_padding(size)
-    return ReadMember(text, offset, size, has_zero_padding=read_exactly(file, read.data_offset + size, len(padding)) == padding)
+    return Member(text, offset, size, digest="" if blob is None else blob[1].replace("/", ":"))
 
 
 def _parse_size(block: bytes) -> int:
