@@ -11,21 +11,19 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, cast
 
 from imgsync.apply.report import Outcome, Result
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ImgsyncError, NotFoundError, RejectedError, StoppedError, UnmanagedTagError
 from imgsync.listing.distribution import list_tags
+from imgsync.listing.model import TagListing
 from imgsync.oci.image_store import ImageStore, Resolved
+from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import has_same_algorithm, shorten_digest
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.model import Change
 from imgsync.system.dataclass import dataclass
-
-if TYPE_CHECKING:
-    from imgsync.oci.registry_store import RegistryStore
 
 _AT_ONCE = 8
 _FORBIDDEN = "allow deletion at the registry, or delete the tag yourself; `imgsync state remove` drops its record, `prune: false` keeps all tags"
@@ -83,6 +81,13 @@ def _delete(deleter: _TagDeleter, change: Change) -> Outcome:
         error=failure.message if failure else None,
         hint=failure.advice if failure else "",
     )
+
+
+def _list_tags(client: ImageStore, repository: Repository) -> TagListing:
+    """Return the tags of a repository, as its registry lists them."""
+    if not isinstance(client, RegistryClient):
+        raise TypeError(f"only a registry cannot delete a tag alone, and {client.registry} is none")
+    return list_tags(client, repository.path)
 
 
 class _TagDeleter:
@@ -175,8 +180,7 @@ class _TagDeleter:
     def _read_tags(self) -> _Tags:
         """Return every tag of the repository, read once."""
         if self._tags is None:
-            # Only registries cannot delete a tag alone.
-            listed = list_tags(cast("RegistryStore", self._client), self._repository.path)
+            listed = _list_tags(self._client, self._repository)
             if listed.warnings:
                 raise UnmanagedTagError(
                     f"nothing in {self._repository} is deleted by digest, as not all of its tags are known: {listed.warnings[0]}",
