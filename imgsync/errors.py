@@ -255,16 +255,13 @@ class InsecureError(RegistryError):
 class ContentMismatchError(ImgsyncError):
     """Bytes that do not match their digest or size."""
 
-    remedy = "ask its operator to check its storage and its proxies, then run it again"
+    remedy = "the registry serves damaged or changed content; nothing was pushed; ask its operator to check its storage and its proxies, then run it again"
 
-    def __init__(self, what: str, *, expected: str, actual: str, origin: str = "source") -> None:
+    def __init__(self, what: str, *, expected: str, actual: str, origin: str = "source", hint: str = "") -> None:
         self.expected = expected
         self.actual = actual
         self.origin = origin
-        # References to layouts begin so.
-        is_layout = "oci-layout:" in what
-        place, remedy = ("layout has", "check its medium, and copy the image into it again") if is_layout else ("registry serves", self.remedy)
-        super().__init__(f"{what} ({origin}): expected {expected}, got {actual}", hint=f"the {place} damaged or changed content; nothing was pushed; {remedy}")
+        super().__init__(f"{what} ({origin}): expected {expected}, got {actual}", hint=hint)
 
 
 class CredentialsError(ImgsyncError):

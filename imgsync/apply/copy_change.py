@@ -20,7 +20,6 @@ from imgsync.apply.time_limits import Forecast
 from imgsync.concurrency.deadline import Deadline
 from imgsync.config.model import Mirror
 from imgsync.errors import (
-    ContentMismatchError,
     ImgsyncError,
     ImmutableTagError,
     LimitReachedError,
@@ -99,7 +98,6 @@ class ChangeRunner:
         self._listener = listener
         self._limits = options.time_limits
         self._fail_fast = options.fail_fast
-        self._damage_hint = options.damage_hint
         self._forecast = Forecast()
         self._filled = options.shard.filled if options.shard is not None else frozenset()
         self._copier = Copier(
@@ -198,8 +196,6 @@ class ChangeRunner:
         """Return the result of *error*; add its hint."""
         if isinstance(error, NotFoundError) and error.reference.endswith(f"@{change.source_digest}"):
             error.hint = error.hint or "the image was deleted at its source after the plan was made; make the plan again"
-        if isinstance(error, ContentMismatchError) and error.origin == "source":
-            error.hint = self._damage_hint or error.hint
         result = self._result(error, mirror)
         if self._fail_fast and result is Result.FAILED:
             # Without a reason: the report shows the failure, and running again would fail again.

@@ -44,8 +44,7 @@ class RunOptions:
 
     `approve` is called with a plan that has changes, before any of them begins. It raises an error if they must not be applied.
     `shard` is set if the plan is a part of a saved one, `fleet` if other machines copy.
-    `known_blobs` says which blobs the destinations have, if more is known than the state has. `damage_hint` says what to do about wrong bytes of a source
-    that is not a registry.
+    `known_blobs` says which blobs the destinations have, if more is known than the state has.
     """
 
     time_limits: TimeLimits
@@ -55,7 +54,6 @@ class RunOptions:
     shard: ShardPart | None = None
     fleet: Fleet | None = None
     known_blobs: KnownBlobs | None = None
-    damage_hint: str = ""
 
     @property
     def needs_whole_plan(self) -> bool:

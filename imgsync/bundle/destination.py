@@ -83,6 +83,7 @@ class BundleDestination:
     origin = "destination"
     max_blob_bytes = (1 << 63) - 1
     pull_quota = None
+    damage_hint = ""
 
     def __init__(self, contents: BundleContents, registry: str, retry_policy: RetryPolicy) -> None:
         """Stand for *registry*."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from imgsync.oci.image_store import Upload
     from imgsync.oci.limits.pull_limit import PullQuota
 
-DAMAGE_HINT = "nothing of it was pushed; `imgsync bundle verify` names the volumes to copy or make again"
+_DAMAGE_HINT = "nothing of it was pushed; `imgsync bundle verify` names the volumes to copy or make again"
 _NO_LIMIT = (1 << 63) - 1
 
 
@@ -113,6 +113,11 @@ class BundleSource(LocalStore):
         return _NO_LIMIT
 
     @property
+    def damage_hint(self) -> str:
+        """Return how to find the volumes that are damaged."""
+        return _DAMAGE_HINT
+
+    @property
     def pull_quota(self) -> PullQuota | None:
         """Return None: reading is not counted."""
         return None
@@ -193,7 +198,7 @@ class BundleSource(LocalStore):
         raw = self._read_whole(reference.repository, blob, limit_bytes=MANIFEST_LIMIT, operation="pull manifest")
         manifest = parse_manifest(raw, content_type=resolved.media_type or described_as, algorithm=resolved.digest)
         if manifest.digest != resolved.digest:
-            raise ContentMismatchError(f"pull manifest {reference}", expected=resolved.digest, actual=manifest.digest)
+            raise ContentMismatchError(f"pull manifest {reference}", expected=resolved.digest, actual=manifest.digest, hint=self.damage_hint)
         return manifest
 
     def name_blob(self, repository: Repository, blob: Descriptor) -> str:
@@ -282,9 +287,8 @@ class BundleSource(LocalStore):
         try:
             return self._bundle.volumes.read_whole(blob.digest, limit_bytes=limit_bytes)
         except ContentMismatchError as error:
-            named = ContentMismatchError(f"{operation} {self.name_blob(repository, blob)}", expected=error.expected, actual=error.actual)
-            named.hint = DAMAGE_HINT
-            raise named from error
+            what = f"{operation} {self.name_blob(repository, blob)}"
+            raise ContentMismatchError(what, expected=error.expected, actual=error.actual, hint=self.damage_hint) from error
         except OSError as error:
             raise self.make_operation(operation, reference).make_error(UnreachableError, f"cannot read the bundle: {error.strerror}") from error
 

@@ -145,7 +145,6 @@ def _apply(
             shard=shard.part if shard is not None else None,
             fleet=fleet.make_coordinator(config, context) if fleet is not None else None,
             known_blobs=session.load.known_blobs if session.load is not None else None,
-            damage_hint=session.load.damage_hint if session.load is not None else "",
         )
         listener = PlanPrinter(display, config, session.ci_log, output=options.output, limits=run_options.safety_limits)
         return apply_config(config, context, options=run_options, listener=listener, saved=saved)

@@ -17,7 +17,7 @@ from imgsync.bundle.load_config import build_bundle_config, keep_tags, narrow_co
 from imgsync.bundle.model import DOCUMENT_NAME, Bundle
 from imgsync.bundle.open_bundle import OpenBundle
 from imgsync.bundle.signature import read_signed_bundle
-from imgsync.bundle.source import DAMAGE_HINT, BundleSource, LoadedBundle
+from imgsync.bundle.source import BundleSource, LoadedBundle
 from imgsync.bundle.source_index import SourceIndex
 from imgsync.cli.accepted_documents import read_accepted_documents
 from imgsync.cli.options import ApplyOptions, CommonOptions
@@ -63,8 +63,6 @@ class LoadOptions:
 
 class BundleLoad:
     """A bundle in place of all sources of one run."""
-
-    damage_hint = DAMAGE_HINT
 
     def __init__(self, session: Session, index: SourceIndex, volumes: OpenBundle, options: LoadOptions, *, refresh: bool, is_older: bool) -> None:
         """Answer for every source of *session* from *volumes*."""

@@ -90,6 +90,10 @@ class ImageStore(Protocol):
         """Return the size of the largest blob to copy from here."""
 
     @property
+    def damage_hint(self) -> str:
+        """Return what to do about wrong bytes, "" for a registry."""
+
+    @property
     def pull_quota(self) -> PullQuota | None:
         """Return the pulls that are left, None if they are not counted."""
 

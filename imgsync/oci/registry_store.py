@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class RegistryStore(RegistryClient):
     """One registry as source or destination; see `ImageStore`."""
 
+    damage_hint = ""
+
     @property
     def max_blob_bytes(self) -> int:
         """Return the size of the largest blob to copy from here."""

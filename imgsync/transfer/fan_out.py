@@ -130,4 +130,5 @@ def _key(task: Task, blob: Descriptor) -> tuple[str, str]:
 
 
 def _new_verifier(task: Task, blob: Descriptor) -> DigestVerifier:
-    return DigestVerifier(blob.digest, blob.size_bytes, f"pull blob {task.source.name_blob(task.job.source.repository, blob)}")
+    name = task.source.name_blob(task.job.source.repository, blob)
+    return DigestVerifier(blob.digest, blob.size_bytes, f"pull blob {name}", hint=task.source.damage_hint)

@@ -41,6 +41,7 @@ class LayoutReader:
     # Content of any size is on a disk already.
     max_blob_bytes = sys.maxsize
     pull_quota: PullQuota | None = None
+    damage_hint = "the layout has damaged or changed content; nothing was pushed; check its medium, and copy the image into it again"
 
     def __init__(self, registry: str, origin: str, layout: OpenLayout, retry_policy: RetryPolicy) -> None:
         """Serve *layout* under the name *registry*."""
@@ -109,10 +110,10 @@ class LayoutReader:
             detail = f"the layout lists it, but does not have {digest}" if is_listed else "the layout does not have it"
             raise operation.make_error(UnexpectedResponseError if is_listed else NotFoundError, detail, hint=_NO_MANIFEST)
         if actual != digest and len(raw) <= MANIFEST_LIMIT:
-            raise ContentMismatchError(f"pull manifest {reference}", expected=digest, actual=actual, origin=self.origin)
+            raise self._make_mismatch(reference, expected=digest, actual=actual)
         manifest = self._parse(operation, reference, raw, entry.media_type if entry is not None else described_as, digest)
         if entry is not None and entry.size_bytes != len(raw):
-            raise ContentMismatchError(f"pull manifest {reference}", expected=f"{entry.size_bytes} bytes", actual=f"{len(raw)} bytes", origin=self.origin)
+            raise self._make_mismatch(reference, expected=f"{entry.size_bytes} bytes", actual=f"{len(raw)} bytes")
         contents = self._call(operation, self._read)
         if contents is not None:
             contents.learn(reference.repository.path, manifest)
@@ -234,6 +235,9 @@ class LayoutReader:
             is_named = self.origin == "source" and not reference.digest and not is_referrers_tag(reference.name)
             message = error.message if is_named else f"{operation.name} {reference} ({self.origin}): {error.message}"
             raise UnsupportedContentError(message, hint=error.hint) from error
+
+    def _make_mismatch(self, reference: Reference, *, expected: str, actual: str) -> ContentMismatchError:
+        return ContentMismatchError(f"pull manifest {reference}", expected=expected, actual=actual, origin=self.origin, hint=self.damage_hint)
 
     def _blob_operation(self, repository: Repository, blob: Descriptor) -> Operation:
         return Operation("pull blob", repository.with_digest(blob.digest), self.origin, hint_if_missing=_NO_BLOB)

@@ -64,10 +64,11 @@ def shorten_digest(digest: str) -> str:
 class SizeCheck:
     """Checks the size of a blob while its bytes arrive."""
 
-    def __init__(self, size_bytes: int, what: str) -> None:
-        """Expect *size_bytes*; errors call the blob *what*."""
+    def __init__(self, size_bytes: int, what: str, *, hint: str = "") -> None:
+        """Expect *size_bytes*; errors call the blob *what* and have the *hint*."""
         self._size = size_bytes
         self._what = what
+        self._hint = hint
         self.seen_bytes = 0
 
     def expect(self, size: int) -> None:
@@ -78,7 +79,7 @@ class SizeCheck:
             ContentMismatchError: The blob would be too long.
         """
         if self.seen_bytes + size > self._size:
-            raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual="more")
+            raise self._make_error(f"{self._size} bytes", "more")
 
     def check(self) -> None:
         """
@@ -88,15 +89,18 @@ class SizeCheck:
             ContentMismatchError: The blob is too short or too long.
         """
         if self.seen_bytes != self._size:
-            raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual=f"{self.seen_bytes} bytes")
+            raise self._make_error(f"{self._size} bytes", f"{self.seen_bytes} bytes")
+
+    def _make_error(self, expected: str, actual: str) -> ContentMismatchError:
+        return ContentMismatchError(self._what, expected=expected, actual=actual, hint=self._hint)
 
 
 class DigestVerifier(SizeCheck):
     """Verify the size and digest of a blob while its bytes arrive."""
 
-    def __init__(self, digest: str, size_bytes: int, what: str) -> None:
-        """Expect a blob of *digest* and *size_bytes*; errors call it *what*."""
-        super().__init__(size_bytes, what)
+    def __init__(self, digest: str, size_bytes: int, what: str, *, hint: str = "") -> None:
+        """Expect a blob of *digest* and *size_bytes*; for errors see `SizeCheck`."""
+        super().__init__(size_bytes, what, hint=hint)
         self._digest = digest
         self._hasher = _HASHES[digest.partition(":")[0]]()
 
@@ -126,7 +130,7 @@ class DigestVerifier(SizeCheck):
         super().check()
         found = f"{self._hasher.name}:{self._hasher.hexdigest()}"
         if found != self._digest:
-            raise ContentMismatchError(self._what, expected=self._digest, actual=found)
+            raise self._make_error(self._digest, found)
 
 
 def verify_chunks(chunks: Iterable[Chunk], verifier: DigestVerifier) -> Iterator[Chunk]:
