@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import UnsupportedContentError
 from imgsync.images.check_descriptors import check_child, check_children
@@ -35,6 +36,7 @@ class ManifestCache:
         self._limit = limit_bytes
         self._held = 0
         self._manifests: OrderedDict[tuple[str, Repository | None], Manifest] = OrderedDict()
+        self.pulls: SingleFlight[tuple[Repository, str]] = SingleFlight()
 
     def get(self, digest: str, repository: Repository) -> Manifest | None:
         """Return the manifest *digest* of *repository* if it is cached."""
@@ -76,10 +78,21 @@ def pull_manifest(client: ImageStore, reference: Reference, cache: ManifestCache
     Raises:
         ImgsyncError: As `ImageStore.pull_manifest`.
     """
+    pulled: Manifest | None = None
+
+    def pull() -> None:
+        nonlocal pulled
+        pulled = client.pull_manifest(reference, described_as=described_as)
+        cache.add(pulled, reference.repository)
+
     known = cache.get(reference.digest, reference.repository) if reference.digest else None
-    if known is None:
-        known = client.pull_manifest(reference, described_as=described_as)
-        cache.add(known, reference.repository)
+    while known is None:
+        if not reference.digest:
+            pull()
+        else:
+            # Mirrors of one image, and its destinations, ask for it at the same moment; pulls may be counted.
+            cache.pulls.run((reference.repository, reference.digest), pull)
+        known = pulled or cache.get(reference.digest, reference.repository)
     return known
 
 

@@ -83,8 +83,9 @@ class ReferrerReader:
     def __init__(self, cache: ManifestCache) -> None:
         """Share manifests through *cache*."""
         self._cache = cache
-        self._named: dict[tuple[Repository, str], _Named] = {}
-        self._flights: SingleFlight[tuple[Repository, str]] = SingleFlight()
+        # By subject, and whether the registry was asked: tags alone do not show all referrers.
+        self._named: dict[tuple[Repository, str, bool], _Named] = {}
+        self._flights: SingleFlight[tuple[Repository, str, bool]] = SingleFlight()
         self.tags = ReferrerTags()
         # What was read for an image: itself, its parts, and their referrers.
         self._subjects: dict[tuple[Repository, str], dict[str, None]] = {}
@@ -197,7 +198,7 @@ class ReferrerReader:
 
         Without *query*, only known tags are used.
         """
-        key = (repository, subject)
+        key = (repository, subject, query)
         while key not in self._named:
             self._flights.run(key, lambda: self._named.update({key: self._look_up(client, repository, subject, query=query)}))
         return self._named[key]

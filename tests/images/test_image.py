@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -75,3 +76,18 @@ def test_refused_manifest_names_its_type(lab):
 
     assert ran.code == 1
     assert f"pushed as {OCI_MANIFEST}" in ran.stdout
+
+
+def test_mirrors_of_one_index_pull_its_parts_once(lab):
+    """Mirrors that begin at the same moment share the pulls, which a registry may count."""
+    content = lab.push("app", "1", index(1))
+    lab.workplace.allow_plain_http(lab.source, lab.destination)
+    for name in "abc":
+        lab.workplace.mirror(name, source=f"{lab.source}/{lab.name}/app", destinations=[f"{lab.destination}/{name}"], referrers=False)
+    lab.source.add(switches.Distance(0.2), target="/manifests/sha256:")
+    lab.source.forget()
+
+    assert lab.run("apply").code == 0
+
+    pulled = Counter(lab.source.requests("GET .*/manifests/sha256:"))
+    assert pulled == {f"GET /v2/{lab.name}/app/manifests/{child.digest}": 1 for child in content.children}

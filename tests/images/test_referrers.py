@@ -344,6 +344,29 @@ def test_mirrors_of_one_image_read_its_referrers_once(knowing, lab):
     assert len(knowing.requests("/referrers/")) == 1
 
 
+@pytest.mark.parametrize("has_api", [True, False], ids=["API", "tags"])
+def test_tagged_part_of_an_index_keeps_its_referrers(has_api, knowing, lab):
+    """For the index only tags show what refers to its parts; for the tag of the part the registry is asked."""
+    part = image(1)
+    whole = index(children=[part, image(2, platform="linux/arm64")])
+    source = knowing if has_api else lab.source
+    for tag, content in (("1", whole), ("1-amd64", part)):
+        push(source, f"{lab.name}/app", tag, content)
+    sbom = push(source, f"{lab.name}/app", "", artifact(subject=part))
+    if not has_api:
+        push_fallback(source, f"{lab.name}/app", part, sbom)
+        # Without a list of tags, those of parts are not asked for.
+        source.add(switches.status(403), target="tags/list")
+    lab.workplace.allow_plain_http(source, lab.destination)
+    settings = {"tags": {"names": ["1", "1-amd64"]}, "concurrency": {"queries": 1, "images": 1}}
+    lab.workplace.mirror("a", source=f"{source}/{lab.name}/app", destinations=[f"{lab.destination}/m"], **settings)
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert [one["digest"] for one in fallback_of(lab.destination, f"m/{lab.name}/app", part)] == [sbom.digest]
+
+
 def test_exact_names_cost_one_listing_per_repository(lab):
     """One tag list answers for all images; without a list each tag is checked."""
     for number in range(3):
