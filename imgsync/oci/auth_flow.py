@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from imgsync.errors import LimitReachedError, RateLimitedError, RegistryError, TokenRefusedError, UnreachableError
+from imgsync.errors import AuthenticationError, LimitReachedError, RateLimitedError, RegistryError, TokenRefusedError, UnreachableError
 from imgsync.oci.auth.authenticator import Authenticator, TokenResponse
 from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.client_pool import ClientPool
@@ -53,8 +53,7 @@ class AuthFlow:
         """
         if request.auth_headers is not None:
             return self._sender.send(client, request, None, retry_policy=retry_policy)
-        header = self.authenticator.make_header(request.scopes, operation=request.operation, retry_policy=retry_policy)
-        response, url = self._send_as(client, request, header, retry_policy)
+        header, response, url = self._send_with_login(client, request, retry_policy)
         if response.status_code == _EXPECTATION_FAILED and BODY_UNSENT in response.extensions:
             drain(response)
             request = replace(request, expect_continue=False)
@@ -71,6 +70,18 @@ class AuthFlow:
             raise self.authenticator.explain(error, request.scopes)
         header = self.authenticator.make_header(request.scopes, operation=request.operation, retry_policy=retry_policy)
         return self._send_as(client, request, header, retry_policy)
+
+    def _send_with_login(self, client: HttpClient, request: RegistryRequest, retry_policy: RetryPolicy) -> tuple[str | None, httpx.Response, str]:
+        """Send *request* with the login known now; return its header too."""
+        header = self.authenticator.make_header(request.scopes, operation=request.operation, retry_policy=retry_policy)
+        try:
+            return header, *self._send_as(client, request, header, retry_policy)
+        except AuthenticationError:
+            # Not sent: the login expired, as another request has learnt meanwhile.
+            if header is None or not self.authenticator.has_better_login(request.scopes, sent=header, operation=request.operation):
+                raise
+        header = self.authenticator.make_header(request.scopes, operation=request.operation, retry_policy=retry_policy)
+        return header, *self._send_as(client, request, header, retry_policy)
 
     def _send_as(self, client: HttpClient, request: RegistryRequest, header: str | None, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
         """Send *request* with *header*, and note whether its password is accepted."""

@@ -65,6 +65,8 @@ class Authenticator:
         self._tokens: list[Token] = []
         self._lock = threading.Lock()
         self._fetching: dict[frozenset[str], threading.Lock] = {}
+        # Refused logins for which the helper was asked again.
+        self._renewed: set[Credentials] = set()
 
     @property
     def challenge(self) -> Challenge | None:
@@ -102,7 +104,7 @@ class Authenticator:
         preferred = choose_challenge(parse_challenges(headers))
         if preferred is None:
             return False
-        if preferred.scheme == "basic" and not self._has_better_login(tuple(scopes), sent=sent, operation=operation):
+        if preferred.scheme == "basic" and not self.has_better_login(scopes, sent=sent, operation=operation):
             return False
         if preferred.scheme == "bearer" and not preferred.parameters.get("realm"):
             raise operation.make_error(UnexpectedResponseError, "the Bearer challenge has no realm", status=401)
@@ -113,6 +115,16 @@ class Authenticator:
         for token in refused:
             self._refused.doubt((preferred.parameters.get("realm"), token.login))
         return True
+
+    def has_better_login(self, scopes: Iterable[str], *, sent: str | None, operation: Operation) -> bool:
+        """Return whether there are other credentials than those refused in *sent*."""
+        unique = tuple(dict.fromkeys(scopes))
+        login = self._find_login(unique, operation=operation)
+        if login is None or sent is None:
+            return login is not None
+        if sent.startswith("Basic ") and not login.bearer_token and _format_basic(login) != sent:
+            return True
+        return self._find_newer(unique, login, operation=operation) is not None
 
     def explain(self, error: RegistryError, scopes: Sequence[str], *, lacks_scope: bool = False, is_anonymous: bool = False) -> RegistryError:
         """
@@ -165,12 +177,14 @@ class Authenticator:
             self._endpoint.redaction.hide([login.password, f"{login.username}:{login.password}"])
         return login
 
-    def _has_better_login(self, scopes: Sequence[str], *, sent: str | None, operation: Operation) -> bool:
-        """Return whether other credentials than the refused ones exist."""
-        login = self._find_login(scopes, operation=operation)
-        if login is None or sent is None:
-            return login is not None
-        return login.renewable and self._find_login(scopes, operation=operation, renew=True) != login
+    def _find_newer(self, scopes: Sequence[str], login: Credentials, *, operation: Operation) -> Credentials | None:
+        """Return another login than *login*, which was refused, if there is one."""
+        # Another caller may have asked the helper meanwhile.
+        found = self._find_login(scopes, operation=operation)
+        if found == login and login.renewable and login not in self._renewed:
+            self._renewed.add(login)
+            found = self._find_login(scopes, operation=operation, renew=True)
+        return found if found != login else None
 
     def _get_token(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, retry_policy: RetryPolicy) -> str:
         with self._lock:
@@ -194,6 +208,15 @@ class Authenticator:
             return next((token for token in self._tokens if token.login == login and token.scopes.issuperset(scopes)), None)
 
     def _fetch_token(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, retry_policy: RetryPolicy) -> Token:
+        try:
+            return self._fetch_once(scopes, login, operation=operation, retry_policy=retry_policy)
+        except AuthenticationError:
+            newer = None if login is None else self._find_newer(scopes, login, operation=operation)
+            if newer is None:
+                raise
+            return self._fetch_once(scopes, newer, operation=operation, retry_policy=retry_policy)
+
+    def _fetch_once(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, retry_policy: RetryPolicy) -> Token:
         challenge = self._challenge
         assert challenge is not None  # noqa: S101 - only called once a challenge is known
         realm = challenge.parameters["realm"]
@@ -204,14 +227,7 @@ class Authenticator:
             return self._exchange(fetch, challenge, scopes, login, retry_policy)
 
         with self._refused.trial((realm, login), fetch) if login is not None else contextlib.nullcontext():
-            attempts = retry_policy.login_attempts
-            response = retry_call(exchange, retry_policy, operation=fetch.name, reference=fetch.subject, attempts=attempts)
-            if response.status == 401 and login is not None and login.renewable:
-                newer = self._find_login(scopes, operation=operation, renew=True)
-                if newer != login:
-                    self._note_refusal(realm, login, scopes, response, fetch)
-                    login = newer
-                    response = exchange()
+            response = retry_call(exchange, retry_policy, operation=fetch.name, reference=fetch.subject, attempts=retry_policy.login_attempts)
             if response.status != 200:
                 raise self._note_refusal(realm, login, scopes, response, fetch)
             self._refused.accept((realm, login))
