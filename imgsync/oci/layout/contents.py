@@ -7,18 +7,20 @@ naming the digest of another repository's layer does not publish it.
 
 from __future__ import annotations
 
-import time
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from imgsync.errors import ImgsyncError
 from imgsync.oci.layout.index_json import IndexEntry, LayoutIndex, add_repositories
 from imgsync.oci.layout.names import EntryName, find_name
+from imgsync.oci.layout.pauses import with_pauses
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.referrers import format_fallback_tag, is_fallback_index
 
-_AT_ONCE = 100
+# Each is a file to open.
+_READ_AT_ONCE = 50
 # Reads a manifest of the layout by digest and described type; None if there is none.
 ReadManifest = Callable[[str, str], Manifest | None]
 
@@ -35,6 +37,7 @@ class RepositoryContents:
         self.roots: Counter[str] = Counter()
         self.members: set[str] = set()
         self._unread: list[IndexEntry] = []
+        self._reading = threading.Lock()
 
     def add(self, tag: str, entry: IndexEntry) -> None:
         """Add an entry; "" for no tag."""
@@ -57,10 +60,14 @@ class RepositoryContents:
         """Return whether an entry has this digest."""
         return self.roots[digest] > 0
 
-    def take_unread(self) -> list[IndexEntry]:
-        """Return the entries whose references were not looked for yet, once."""
-        unread, self._unread = self._unread, []
-        return [entry for entry in unread if self.has_root(entry.digest)]
+    def read_members(self, find: Callable[[list[IndexEntry]], set[str]]) -> None:
+        """Add what the entries reference that *find* was not called with yet."""
+        # Finding pauses. Who asks meanwhile has to wait for what is found, and entries may be added.
+        with self._reading:
+            count = len(self._unread)
+            if count:
+                self.members |= find([entry for entry in self._unread if self.has_root(entry.digest)])
+                del self._unread[:count]
 
 
 class LayoutContents:
@@ -78,7 +85,7 @@ class LayoutContents:
             subjects: The subjects of manifests that are known, "" for none; more are added.
         """
         self._others = index.others
-        self._entries = dict.fromkeys(index.entries)
+        self._entries = dict.fromkeys(with_pauses(index.entries))
         self._read = read
         self._repositories: dict[str, RepositoryContents] = {}
         self._unnamed: dict[str, IndexEntry] = {}
@@ -86,7 +93,7 @@ class LayoutContents:
         self._known_subjects = {} if subjects is None else subjects
         # Why entries were skipped.
         self.skipped: dict[str, None] = {}
-        for entry in self._entries:
+        for entry in with_pauses(self._entries):
             name = find_name(entry, own_repository, is_own_declared=is_own_declared)
             if isinstance(name, str):
                 self.skipped[name] = None
@@ -164,7 +171,7 @@ class LayoutContents:
             return False
         if repository.has_root(digest) or digest in repository.members:
             return True
-        repository.members |= self._find_members(repository.take_unread(), is_listed=lambda one: not one.repositories)
+        repository.read_members(lambda unread: self._find_members(unread, is_listed=lambda one: not one.repositories))
         return digest in repository.members
 
     def find_members(self, roots: Iterable[IndexEntry]) -> set[str]:
@@ -209,11 +216,9 @@ class LayoutContents:
         """Return the entries that have a subject, by its digest and theirs."""
         while self._subjects is None:
             unread = {entry.digest: entry for entry in self._entries if entry.digest not in self._known_subjects}
-            for number, entry in enumerate(unread.values(), 1):
+            # Others may change the entries meanwhile.
+            for entry in with_pauses(unread.values(), every=_READ_AT_ONCE):
                 self._learn_subject(entry)
-                if number % _AT_ONCE == 0:
-                    # Others go on, and may change the entries.
-                    time.sleep(0)
             if all(entry.digest in self._known_subjects for entry in self._entries):
                 self._subjects = {}
                 for entry in self._entries:
@@ -239,8 +244,7 @@ def find_referenced(roots: Iterable[IndexEntry], read: ReadManifest, list_referr
     manifests: set[str] = set()
     blobs: set[str] = set()
     waiting = [(entry.digest, entry.media_type) for entry in roots]
-    while waiting:
-        digest, media_type = waiting.pop()
+    for digest, media_type in with_pauses(_drain(waiting), every=_READ_AT_ONCE):
         if digest in manifests:
             continue
         manifests.add(digest)
@@ -250,6 +254,12 @@ def find_referenced(roots: Iterable[IndexEntry], read: ReadManifest, list_referr
             waiting += ((child.digest, child.media_type) for child in manifest.children)
         waiting += ((one.digest, one.media_type) for one in list_referrers(digest))
     return manifests | blobs
+
+
+def _drain(waiting: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield what is in *waiting*, and what is added meanwhile."""
+    while waiting:
+        yield waiting.pop()
 
 
 def take_digests(entries: Sequence[IndexEntry]) -> list[IndexEntry]:

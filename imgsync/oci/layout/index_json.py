@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imgsync.errors import LayoutError
+from imgsync.oci.layout.pauses import AT_ONCE, with_pauses
 from imgsync.oci.spec.bounded_json import count_values
 from imgsync.oci.spec.media_types import OCI_INDEX, normalize_media_type
 from imgsync.oci.spec.reference import is_repository_path
@@ -85,16 +86,28 @@ def add_repositories(entry: IndexEntry, repositories: tuple[str, ...]) -> IndexE
 
 
 def write_index(index: LayoutIndex) -> bytes:
-    """Return the bytes of `index.json`, one entry a line."""
+    """
+    Return the bytes of `index.json`, one entry a line.
+
+    It pauses now and then.
+
+    Raises:
+        LayoutError: It has more entries or bytes than imgsync reads.
+    """
+    entries = index.entries
+    lines = (b"\n" + b",\n".join(entry.raw for entry in entries[start : start + AT_ONCE]) for start in range(0, len(entries), AT_ONCE))
     others = b"".join(b"%b:%b," % one for one in index.others)
-    return b"{%b" % others + b'"manifests":[' + b",".join(b"\n" + entry.raw for entry in index.entries) + b"\n]}\n"
+    raw = b"{%b" % others + b'"manifests":[' + b",".join(with_pauses(lines, every=1)) + b"\n]}\n"
+    if len(entries) > ENTRY_LIMIT or len(raw) > INDEX_LIMIT_BYTES:
+        raise LayoutError(f"{INDEX} would have more than {ENTRY_LIMIT:,} entries or {INDEX_LIMIT_BYTES >> 20} MiB", hint="use several layouts")
+    return raw
 
 
 def parse_index(raw: bytes, *, where: str, known: Mapping[bytes, IndexEntry] | None = None) -> LayoutIndex:
     """
     Parse `index.json`, which is in *where*.
 
-    Entries whose line is one of *known* are not parsed again.
+    It pauses now and then. Entries whose line is one of *known* are not parsed again.
 
     Raises:
         LayoutError: It is not valid, or too large.
@@ -108,9 +121,10 @@ def parse_index(raw: bytes, *, where: str, known: Mapping[bytes, IndexEntry] | N
     try:
         reader = _Reader(text)
         known = known or {}
+        longest = max(map(len, known), default=0)
         for key, written in reader.iter_keys():
             if key == "manifests":
-                entries += reader.iter_entries(known)
+                entries += with_pauses(reader.iter_entries(known, longest))
             else:
                 others.append((written.encode("latin-1"), reader.take()[1].encode("latin-1")))
     except (ValueError, RecursionError) as error:
@@ -158,20 +172,23 @@ class _Reader:
         if self._at != len(self._text):
             raise _IndexFaultError("it has content behind its end")
 
-    def iter_entries(self, known: Mapping[bytes, IndexEntry]) -> Iterator[IndexEntry]:
-        """Yield each entry of the list."""
+    def iter_entries(self, known: Mapping[bytes, IndexEntry], longest: int) -> Iterator[IndexEntry]:
+        """Yield each entry; *known* ones have at most *longest* bytes."""
         for count in self._iter_parts("[", "]"):
             if count == ENTRY_LIMIT:
                 raise _TooLargeError(f"it has more than {ENTRY_LIMIT:,} entries")
-            entry = self._take_known(known) if known else None
+            entry = self._take_known(known, longest) if known else None
             if entry is None:
                 value, piece = self.take()
                 entry = _read_entry(value, piece.encode("latin-1"))
             yield entry
 
-    def _take_known(self, known: Mapping[bytes, IndexEntry]) -> IndexEntry | None:
+    def _take_known(self, known: Mapping[bytes, IndexEntry], longest: int) -> IndexEntry | None:
         """Return the entry of this line, if it is known."""
-        end = self._text.find("\n", self._at)
+        # The line has a comma too. Other tools write the whole document in one line.
+        end = self._text.find("\n", self._at, self._at + longest + 2)
+        if end < 0:
+            return None
         line = self._text[self._at : end].removesuffix(",")
         found = known.get(line.encode("latin-1"))
         if found is not None:

@@ -63,6 +63,8 @@ class OpenLayout:
         self._files: LayoutFiles | None = None
         self._writer: LayoutWriter | None = None
         self._opening = threading.Lock()
+        # Reading the index pauses, and others are not to read it too.
+        self._reading = threading.Lock()
         self._contents: LayoutContents | None = None
         self._version: object = None
         # What stays as it is when the index changes: the subject of each manifest, and the entries while the index is read again.
@@ -92,15 +94,23 @@ class OpenLayout:
             OSError: It is not there, or cannot be read.
         """
         files = self.open()
+        contents = self._contents if self._version == files.read_version() else None
+        if contents is None:
+            with self._reading:
+                contents = self._read_changed(files)
+        return contents
+
+    def _read_changed(self, files: LayoutFiles) -> LayoutContents:
+        """Return the contents, read again unless another caller just did."""
         version = files.read_version()
-        if self._contents is None or version != self._version:
-            self._forget()
-            self._contents = self._load(files)
-            self._entries = {}
-            self._version = version
-            for reason in self._contents.skipped:
-                self._on_warning(f"{self.path}: skipped an image: {reason}")
-        return self._contents
+        if self._contents is not None and version == self._version:
+            return self._contents
+        self._forget()
+        contents = self._load(files)
+        self._contents, self._version, self._entries = contents, version, {}
+        for reason in contents.skipped:
+            self._on_warning(f"{self.path}: skipped an image: {reason}")
+        return contents
 
     def read_if_any(self) -> LayoutContents | None:
         """

@@ -18,7 +18,7 @@ from imgsync.oci.layout.contents import LayoutContents
 from imgsync.oci.layout.directory import BLOBS, WORK, LayoutFolder
 from imgsync.oci.layout.files import LAYOUT, LAYOUT_VERSION
 from imgsync.oci.layout.group_commit import GroupCommit
-from imgsync.oci.layout.index_json import INDEX, INDEX_LIMIT_BYTES, IndexEntry, LayoutIndex, write_index
+from imgsync.oci.layout.index_json import INDEX, IndexEntry, LayoutIndex, write_index
 from imgsync.oci.layout.locks import LayoutLock
 from imgsync.oci.layout.names import EntryName
 from imgsync.oci.layout.run_journal import RunJournal, delete_journals, read_abandoned
@@ -232,9 +232,10 @@ class LayoutWriter:
                 _apply_missing(contents, self._written.values())
             for change in changes:
                 _apply(contents, change)
-            raw = write_index(contents.index)
-            if len(raw) > INDEX_LIMIT_BYTES:
-                raise LayoutError(f"{self._files.path}/{INDEX} would be larger than {INDEX_LIMIT_BYTES >> 20} MiB", hint="use several layouts")
+            try:
+                raw = write_index(contents.index)
+            except LayoutError as error:
+                raise LayoutError(f"{self._files.path}: {error.message}", hint=error.hint) from error
             staged = self._run_blocking(partial(self._stage, [raw]))
             try:
                 # The fence is asked only now: other changes and the lock may have taken minutes.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+
+import pytest
 
 from imgsync.oci.layout.contents import LayoutContents
 from imgsync.oci.layout.index_json import LayoutIndex, make_entry
@@ -44,6 +47,43 @@ def test_manifest_that_another_one_lists_as_a_layer_keeps_its_blobs():
 
     assert all(contents.has("app", digest) for digest in inner.blobs)
     assert find_unused(contents, [*inner.blobs], lambda digest, _: manifests.get(digest)) == (set(), [])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_blob_is_found_while_another_caller_reads_the_manifests(fails):
+    """Reading them pauses; who asks meanwhile waits, and is not told that the blob is not there."""
+    content = image("one")
+    manifest = parse_manifest(content.raw, content_type=content.media_type)
+    began, go_on = threading.Event(), threading.Event()
+
+    def read(digest: str, _: str) -> object:
+        if not began.is_set():
+            began.set()
+            assert go_on.wait(10)
+            if fails:
+                raise OSError("the disk failed once")
+        return manifest if digest == manifest.digest else None
+
+    entry = make_entry(manifest.content_type, manifest.digest, manifest.size_bytes, name="app:1")
+    contents = LayoutContents(LayoutIndex((entry,)), read, own_repository="own", is_own_declared=False)
+    found: list[object] = []
+
+    def ask() -> None:
+        try:
+            found.append(contents.has("app", next(iter(content.blobs))))
+        except OSError as error:
+            found.append(str(error))
+
+    callers = [threading.Thread(target=ask) for _ in range(2)]
+    callers[0].start()
+    assert began.wait(10)
+    callers[1].start()
+    assert found == []
+    go_on.set()
+    for caller in callers:
+        caller.join(10)
+
+    assert found == [("the disk failed once" if fails else True), True]
 
 
 def test_content_of_a_removed_tag_is_not_pulled_by_digest():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from imgsync.errors import LayoutError
 from imgsync.oci.layout.index_json import ENTRY_LIMIT, LayoutIndex, make_entry, parse_index, write_index
+from imgsync.oci.layout.pauses import AT_ONCE
 from tests.support.images import digest_of, to_json
 
 DIGEST = digest_of(b"")
@@ -61,6 +63,48 @@ def test_known_entries_are_not_parsed_again():
 
     assert found == changed
     assert found.entries[0] is index.entries[1]
+
+
+def parse_one_line(count: int) -> float:
+    """Return the processor time to read *count* known entries again, in seconds, after another tool wrote them in one line."""
+    index = LayoutIndex(tuple(make_entry("a/b", DIGEST, number, name=f"a/b:{number}") for number in range(count)))
+    raw = document(*(json.loads(entry.raw) for entry in index.entries))
+    began = time.process_time()
+    assert len(parse_index(raw, where="x", known={entry.raw: entry for entry in index.entries}).entries) == count
+    return time.process_time() - began
+
+
+def test_index_in_one_line_takes_no_more_time_for_known_entries():
+    """Looking for the end of the line from each entry would take 16 times as long for 4 times as many."""
+    few, many = (min(parse_one_line(count) for _ in range(3)) for count in (1000, 4000))
+
+    assert many < 8 * few
+
+
+def test_long_index_is_parsed_and_written_with_pauses(monkeypatch):
+    """Heartbeats and time limits of the run must not wait for 200,000 entries."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    index = LayoutIndex(tuple(make_entry("a/b", DIGEST, number, name=f"a/b:{number}") for number in range(3 * AT_ONCE)))
+
+    raw = write_index(index)
+    assert len(pauses) == 3
+    assert parse_index(raw, where="x") == index
+    assert len(pauses) == 6
+    # gevent would run no timer in a pause of no time.
+    assert min(pauses) > 0
+
+
+def test_no_index_is_written_that_could_not_be_read_again():
+    """The limit is said when the entry too much is added, not by the next run."""
+    entry = make_entry("a/b", DIGEST, 1, name="a/b:1")
+    assert write_index(LayoutIndex((entry,) * ENTRY_LIMIT))
+
+    with pytest.raises(LayoutError) as caught:
+        write_index(LayoutIndex((entry,) * (ENTRY_LIMIT + 1)))
+
+    assert caught.value.message == "index.json would have more than 200,000 entries or 64 MiB"
+    assert caught.value.hint == "use several layouts"
 
 
 @pytest.mark.row("LAY-04")

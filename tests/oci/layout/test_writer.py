@@ -6,17 +6,20 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from imgsync.oci.layout.directory import LayoutFolder
 from tests.oci.layout.stores import opened, push, repository
 from tests.support.effort import NIGHTLY, effort
 from tests.support.images import artifact, digest_of, image, index, shared_base_images
 from tests.support.layouts import CONTAINERD_NAME, REF_NAME, LayoutOnDisk
 from tests.support.patched import run_patched
+from tests.support.run_imgsync import eventually
 
 _CALLS = ("mkdir", "writev", "write", "fsync", "replace", "unlink", "open")
 _FAILED = 9
@@ -243,6 +246,37 @@ def test_many_tags_share_few_writes_of_the_index(tmp_path):
     assert found["on_disk"]
     assert found["names"] == 641
     assert found["writes"] < 120
+
+
+def test_many_callers_read_a_long_index_once(tmp_path, monkeypatch):
+    """Reading it pauses, in which others need it too."""
+    with opened(tmp_path / "usb") as store:
+        push(store, "app:1", image(1))
+    reads: list[str] = []
+    read_index = LayoutFolder.read_index
+
+    def read_slowly(files: LayoutFolder) -> bytes:
+        reads.append(files.path)
+        eventually(lambda: len(waiting) == 4)
+        return read_index(files)
+
+    monkeypatch.setattr(LayoutFolder, "read_index", read_slowly)
+    waiting: list[int] = []
+    found: list[object] = []
+
+    def resolve() -> None:
+        waiting.append(1)
+        found.append(store.resolve(repository("app").with_tag("1")))
+
+    with opened(tmp_path / "usb") as store:
+        callers = [threading.Thread(target=resolve) for _ in range(4)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join(10)
+
+    assert len(reads) == 1
+    assert [one.digest for one in found] == [image(1).digest] * 4
 
 
 def test_index_of_others_keeps_what_they_wrote(tmp_path):
