@@ -29,9 +29,6 @@ from imgsync.concurrency.native_thread import NativeThread
 from imgsync.errors import OutputError
 from imgsync.oci.spec.descriptor import Descriptor
 
-# After that many bytes, what was written is synced while other blobs are written.
-_SYNC_BYTES = 128 << 20
-
 
 class BundleWriter:
     """
@@ -57,15 +54,12 @@ class BundleWriter:
         self._existing = read_existing(folder, placement.draft, only_volume=only_volume)
         self._wanted = _list_pieces(placement.draft, only_volume)
         self._under_way: set[str] = set()
-        self._unsynced_bytes = 0
-        self._is_syncing = False
-        self._damaged: set[str] = set()
         self._is_closed = False
-        self._thread, self._sync_thread = NativeThread(), NativeThread()
+        self._thread = NativeThread()
         self._work = WorkFolder(folder, f".{placement.name}.partial" if only_volume is None else f".{placement.name}.{only_volume:03}.partial")
         self._journal = _open_journal(self._work)
         self._files = PieceFiles(self._work.files, placement.name)
-        self._read_back = ReadBack(self._work.number, placement.name)
+        self._read_back = ReadBack(self._work.number, placement.name, self._files, self._journal, self._thread)
         try:
             self._open()
         except OSError as error:
@@ -114,7 +108,8 @@ class BundleWriter:
         if stored is None or self.has(blob.digest) or blob.digest in self._under_way:
             raise ValueError(f"{blob.digest} is not placed, is finished, or has a sink already")
         self._under_way.add(blob.digest)
-        return BlobSink(blob, stored, self._files, thread=self._thread, note=partial(self._note, blob.digest), leave=partial(self._leave, blob.digest))
+        leave = partial(self._under_way.discard, blob.digest)
+        return BlobSink(blob, stored, files=self._files, journal=self._journal, read_back=self._read_back, thread=self._thread, leave=leave)
 
     def write_whole(self, digest: str, data: bytes) -> None:
         """
@@ -149,9 +144,9 @@ class BundleWriter:
             self._work.delete()
             return self._existing
         try:
-            self._sync()
+            self._read_back.run()
             left = next(self.missing(), None)
-            if left is not None and left in self._damaged:
+            if left is not None and left in self._read_back.damaged:
                 raise make_damage_error(str(self._work.path), left)
             if left is not None:
                 raise ValueError(f"{left} is missing")
@@ -165,7 +160,7 @@ class BundleWriter:
             return
         try:
             if self._journal.unsure:
-                self._sync()
+                self._read_back.run()
         except OSError:
             # The next run verifies what was not synced.
             pass
@@ -186,41 +181,9 @@ class BundleWriter:
         self._release()
         return bundle
 
-    def _note(self, digest: str, stored: Stored) -> None:
-        """Note a blob as written; runs in the thread."""
-        self._journal.add(digest, stored)
-        self._unsynced_bytes += sum(piece.size_bytes for piece in stored.pieces)
-
-    def _leave(self, digest: str, is_finished: bool) -> None:
-        self._under_way.discard(digest)
-        if is_finished and self._unsynced_bytes >= _SYNC_BYTES and not self._is_syncing:
-            self._sync()
-
-    def _sync(self) -> None:
-        """Sync what was written, and read it back."""
-        self._is_syncing = True
-        try:
-            self._unsynced_bytes = 0
-            blobs, names = self._thread.run(lambda: ({digest: self._journal.finished[digest] for digest in self._journal.unsure}, self._files.take_unsynced()))
-            damaged: set[str] = set()
-            try:
-                drive(self._sync_thread, self._read_back.run(names, blobs), damaged.add)
-            except OSError:
-                self._files.mark_unsynced(names)
-                raise
-            self._damaged |= damaged - {""}
-            self._thread.run(partial(self._settle, set(blobs), damaged - {""}))
-        finally:
-            self._is_syncing = False
-
-    def _settle(self, digests: set[str], damaged: set[str]) -> None:
-        """Note which blobs were read back; runs in the thread."""
-        for digest in damaged:
-            self._journal.remove(digest)
-        self._journal.mark_synced(digests)
-
     def _abandon(self) -> None:
         """Close the files, and leave no folder without a finished blob."""
+        self._read_back.close()
         if self.is_complete or not (self._journal.finished or self._journal.is_completing):
             with contextlib.suppress(OSError):
                 self._work.delete()
@@ -232,7 +195,6 @@ class BundleWriter:
         self._journal.close()
         self._work.close()
         self._thread.close()
-        self._sync_thread.close()
 
 
 def _open_journal(work: WorkFolder) -> Journal:
