@@ -34,15 +34,15 @@ class ManifestPusher:
         self._attachments: SingleFlight[tuple[Repository, str]] = SingleFlight()
         # Manifests pushed by digest, and whether the registry indexes their subject.
         self._pushed: dict[tuple[Repository, str], bool] = {}
-        # Subjects whose referrers were pushed.
-        self._attached: set[tuple[Repository, str]] = set()
+        # The referrers that were pushed to each subject, by tag and digest: mirrors may want other types, or read other sources.
+        self._attached: dict[tuple[Repository, str], set[tuple[str, str]]] = {}
         self._fallback = FallbackIndexes()
 
     def forget(self, repository: Repository, digests: Collection[str]) -> None:
         """Forget that *digests*, and any referrers, were pushed to *repository*."""
         for digest in digests:
             self._pushed.pop((repository, digest), None)
-        self._attached = {key for key in self._attached if key[0] != repository}
+        self._attached = {key: attached for key, attached in self._attached.items() if key[0] != repository}
 
     def push_part(self, task: Task, manifest: Manifest) -> None:
         """
@@ -111,10 +111,11 @@ class ManifestPusher:
     def _attach_once(self, task: Task, subject: str, referrers: Sequence[Referrer], index: Manifest | None) -> None:
         """Push referrers of one subject, once per repository and run."""
         key = (task.repository, subject)
+        own = {(referrer.tag, referrer.root.digest) for referrer in referrers}
         # Tags of one digest share its referrers; in parallel they would race for the fallback tag.
-        while key not in self._attached:
+        while not own <= self._attached.get(key, set()):
             if self._attachments.run(key, lambda: self._attach_to(task, subject, referrers, index)):
-                self._attached.add(key)
+                self._attached.setdefault(key, set()).update(own)
 
     def _attach_to(self, task: Task, subject: str, referrers: Sequence[Referrer], index: Manifest | None) -> None:
         """Push referrers of one subject; list those the registry does not index."""

@@ -367,6 +367,23 @@ def test_tagged_part_of_an_index_keeps_its_referrers(has_api, knowing, lab):
     assert [one["digest"] for one in fallback_of(lab.destination, f"m/{lab.name}/app", part)] == [sbom.digest]
 
 
+def test_mirrors_with_other_types_of_one_image_copy_both(knowing, lab):
+    """Two tags of one digest in one repository: what the second mirror wants is not left out."""
+    root = image(1)
+    for tag in "12":
+        push(knowing, f"{lab.name}/app", tag, root)
+    sbom, other = (push(knowing, f"{lab.name}/app", "", artifact(kind, artifact_type=kind, subject=root)) for kind in (SBOM, "application/vnd.example.other"))
+    lab.workplace.allow_plain_http(knowing, lab.destination)
+    for tag, types in (("1", [SBOM]), ("2", True)):
+        settings = {"tags": {"names": [tag]}, "referrers": types}
+        lab.workplace.mirror(f"m{tag}", source=f"{knowing}/{lab.name}/app", destinations=[f"{lab.destination}/m"], **settings)
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert {one["digest"] for one in fallback_of(lab.destination, f"m/{lab.name}/app", root)} == {sbom.digest, other.digest}
+
+
 def test_exact_names_cost_one_listing_per_repository(lab):
     """One tag list answers for all images; without a list each tag is checked."""
     for number in range(3):
