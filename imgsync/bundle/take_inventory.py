@@ -12,6 +12,7 @@ from functools import partial
 
 from imgsync.bundle.digest_sizes import DigestSizes
 from imgsync.bundle.inventory import HeldRepository, InventoryError
+from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError, NotFoundError, RegistryError, StoppedError, UnsupportedContentError
 from imgsync.filters.natural_order import make_natural_key
@@ -149,6 +150,8 @@ class _Reading:
         # Those that name a manifest which is not there.
         self._broken: set[str] = set()
         self._subjects: set[str] = set()
+        # Manifests whose parts are being read, for one tag or another.
+        self._flights: SingleFlight[str] = SingleFlight()
 
     def finish(self, *, is_complete: bool) -> HeldRepository:
         """Return what was found."""
@@ -187,6 +190,7 @@ class _Reading:
                 self._believe(digest)
                 return digest
         if digest is not None and digest in self._manifests:
+            self._flights.wait(digest)
             return digest
         manifest = self._client.pull_manifest(reference if digest is None else self.repository.with_digest(digest))
         self._add(manifest, depth=1)
@@ -201,9 +205,13 @@ class _Reading:
             self._recorded.clear()
 
     def _add(self, manifest: Manifest, *, depth: int) -> None:
-        if manifest.digest in self._manifests and self._manifests[manifest.digest] is not None:
-            return
-        self._manifests[manifest.digest] = manifest.size_bytes
+        # Whether a part is missing is known only once all were read.
+        self._flights.wait(manifest.digest)
+        if self._manifests.get(manifest.digest) is None:
+            self._manifests[manifest.digest] = manifest.size_bytes
+            self._flights.run(manifest.digest, lambda: self._add_parts(manifest, depth=depth))
+
+    def _add_parts(self, manifest: Manifest, *, depth: int) -> None:
         if manifest.subject is not None:
             self._referrers.setdefault(manifest.subject.digest, set()).add(manifest.digest)
         for blob in manifest.blobs:
@@ -211,13 +219,14 @@ class _Reading:
             if not blob.is_external:
                 self._blobs[blob.digest] = blob.size_bytes
         for child in manifest.children:
-            if child.digest in self._broken or not self._add_child(child.digest, child.media_type, depth=depth):
+            if not self._add_child(child.digest, child.media_type, depth=depth):
                 self._broken.add(manifest.digest)
 
     def _add_child(self, digest: str, media_type: str, *, depth: int) -> bool:
         """Read a manifest that another names; return whether it is there."""
+        self._flights.wait(digest)
         if digest in self._manifests or digest in self._blobs:
-            return True
+            return digest not in self._broken
         if depth >= _DEPTH_LIMIT:
             return False
         try:

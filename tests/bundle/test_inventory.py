@@ -13,7 +13,7 @@ from imgsync.config.schema_files import read_schema
 from imgsync.errors import UsageError
 from tests.support.images import artifact, digest_of, image, index, push
 from tests.support.signing import sig_tag
-from tests.switches import status
+from tests.switches import Distance, status
 
 DIGEST = f"sha256:{'a' * 64}"
 OTHER = f"sha256:{'b' * 64}"
@@ -155,6 +155,21 @@ def test_tag_without_its_platforms_is_left_out(lab):
     document = take(lab, f"m/{lab.name}")
 
     assert repository_of(document, "/app")["tags"] == {"child": content.children[0].digest}
+
+
+@pytest.mark.row("INV-03")
+def test_index_of_an_index_without_its_platforms_is_left_out(lab):
+    """Also if the inner index is being read for its own tag at that moment."""
+    inner = index(1)
+    lab.push_to_destination("app", "inner", inner)
+    lab.push_to_destination("app", "outer", index(2, children=[inner]))
+    missing = f"/manifests/{inner.children[1].digest}"
+    lab.destination.add(Distance(0.5), target=missing)
+    lab.destination.add(status(404), target=missing)
+
+    document = take(lab, f"m/{lab.name}")
+
+    assert repository_of(document, "/app")["tags"] == {}
 
 
 def test_recorded_tags_need_no_manifest(lab):
