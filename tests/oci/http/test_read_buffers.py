@@ -16,7 +16,7 @@ SIZE = 256 * KIB
 @pytest.fixture(autouse=True)
 def no_full_buffers(monkeypatch) -> None:
     """Forget the buffers of other tests."""
-    monkeypatch.setattr(read_buffers, "_full", deque(maxlen=8))
+    monkeypatch.setattr(read_buffers, "_full", deque(maxlen=read_buffers._full.maxlen))
 
 
 def fill_with(number: int, count: int):
@@ -54,6 +54,28 @@ def test_two_buffers_serve_a_quick_destination():
         seen.append(id(piece.obj))
 
     assert seen == seen[:2] * 4
+
+
+def test_bodies_that_keep_some_pieces_need_no_new_memory():
+    """Ten bodies whose pieces are written by threes, as to a bundle."""
+    bodies = [(ReadBuffers(), []) for _ in range(10)]
+
+    # Kept, so that no other buffer gets the same id.
+    seen = {}
+
+    def read_rounds(count: int) -> None:
+        for _ in range(count):
+            for buffers, kept in bodies:
+                if len(kept) == 3:
+                    kept.clear()
+                kept.append(read(buffers, 1))
+                seen[id(kept[-1].obj)] = kept[-1].obj
+
+    read_rounds(6)
+    first = len(seen)
+    read_rounds(30)
+
+    assert len(seen) == first
 
 
 def test_small_reads_share_one_buffer():
