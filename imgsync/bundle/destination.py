@@ -40,6 +40,7 @@ class BundleContents:
         fault: The first error that writing met; then nothing more can be written.
         on_fault: Called with `fault`.
         takes_only_placed: Whether what the writer does not want counts as there, such as what lies in other volumes.
+        unplaced: Why what a repository would get has no place, and what to do about it.
     """
 
     def __init__(self, holdings: Holdings) -> None:
@@ -49,6 +50,7 @@ class BundleContents:
         self.fault: ImgsyncError | None = None
         self.on_fault: Callable[[ImgsyncError], object] = lambda _: None
         self.takes_only_placed = False
+        self.unplaced: dict[tuple[Repository, str], tuple[str, str]] = {}
         self.capabilities = Capabilities()
         self.capabilities.learn_referrers(supported=True)
         self.written: dict[Repository, set[str]] = {}
@@ -147,7 +149,7 @@ class BundleDestination:
             except (OSError, OutputError) as error:
                 raise contents.fail(error) from error
         elif not contents.has(repository, manifest.digest) and not contents.takes_only_placed:
-            raise self.make_operation("push manifest", reference).make_error(RejectedError, _NOT_LAID_OUT, hint="run it again")
+            raise self._refuse_place(self.make_operation("push manifest", reference), repository, manifest.digest)
         contents.note(repository, manifest.digest)
         if reference.tag:
             contents.tags[reference] = manifest.digest
@@ -214,7 +216,7 @@ class BundleDestination:
             if contents.takes_only_placed:
                 return None
             operation = self.make_operation("push blob", repository.with_digest(blob.digest))
-            raise operation.make_error(RejectedError, _NOT_LAID_OUT, hint="run it again")
+            raise self._refuse_place(operation, repository, blob.digest)
         return BundleUpload(self, contents, contents.writer, repository, blob, _ACCEPTED if mount_from else 0)
 
     def delete_tag(self, reference: Reference) -> bool:  # noqa: ARG002 - the interface
@@ -237,6 +239,10 @@ class BundleDestination:
     def iter_tags(self, path: str) -> Iterator[tuple[str, str, str | None]]:  # noqa: ARG002 - the interface
         """Yield nothing: what is planned is never listed from a bundle."""
         return iter(())
+
+    def _refuse_place(self, operation: Operation, repository: Repository, digest: str) -> RegistryError:
+        reason, hint = self._contents.unplaced.get((repository, digest), (_NOT_LAID_OUT, "run it again"))
+        return operation.make_error(RejectedError, reason, hint=hint)
 
     def _refuse_read(self, repository: Repository, blob: Descriptor) -> RegistryError:
         return self.make_operation("pull blob", repository.with_digest(blob.digest)).make_error(NotFoundError, "a bundle gives nothing back")

@@ -122,6 +122,10 @@ class ContentReader:
                 return False
         return self._proofs[key]
 
+    def lacks_size(self, client: ImageStore, repository: Repository, blob: Descriptor) -> bool:
+        """Return whether the source denied to have the blob, or its size."""
+        return not self.has_source(client, repository, blob) and (client.registry, blob.digest, blob.size_bytes) in self._proofs
+
     def _read_referrers(self, client: ImageStore, wanted: WantedImage, image: Image, pulled: Manifest) -> tuple[ReadReferrer, ...]:
         # As the copy will: referrers of an index do not apply to one reduced to some platforms.
         subject = image.root.digest if image.root.digest == pulled.digest else ""

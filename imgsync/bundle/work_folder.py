@@ -132,6 +132,21 @@ def name_spill(digest: str) -> str:
     return f"blob-{require_digest(digest).replace(':', '-')}"
 
 
+def find_room(target: Path, name: str) -> int | None:
+    """
+    Return the most bytes that the volumes *name* in *target* can have.
+
+    The file system's free bytes, and what they take already. None if the folder cannot be read; writing to it names the reason.
+    """
+    try:
+        existing = next(one for one in (target.absolute(), *target.absolute().parents) if one.exists())
+        system = os.statvfs(existing)
+        taken = [file for file in (*target.glob("*.tar"), *target.glob(".*.partial/*")) if file.name.startswith(f"{name}.")]
+        return system.f_bavail * system.f_frsize + sum(file.lstat().st_blocks * 512 for file in taken)
+    except OSError:
+        return None
+
+
 @contextlib.contextmanager
 def _open_folder(path: Path) -> Iterator[int]:
     number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

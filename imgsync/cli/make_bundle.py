@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imgsync.apply.report import Report, Result
+from imgsync.bundle.fit_images import Named, Room, find_unfit, limit_room
 from imgsync.bundle.lay_out import LayoutOptions, drop_unfinished, find_disputed, lay_out
 from imgsync.bundle.model import Bundle
 from imgsync.bundle.placement import Placement
 from imgsync.bundle.read_content import ContentReader, ReadImage, WantedImage
+from imgsync.bundle.work_folder import find_room
 from imgsync.bundle.writer import BundleWriter
 from imgsync.cli.other_side import OtherSide
 from imgsync.cli.session import Session
@@ -29,9 +31,11 @@ from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Change, Plan
 from imgsync.state import SeenBlobs
+from imgsync.text.units import format_bytes
 
 _IMAGES_AT_ONCE = 8
 _PROOFS_AT_ONCE = 16
+_UNKNOWN_ROOM_BYTES = 1 << 63
 
 
 class BundleMaker:
@@ -63,7 +67,7 @@ class BundleMaker:
         """
         read = map_unordered(self._read, plan.copies, limit=_IMAGES_AT_ONCE)
         images = sorted((one for one in read if one is not None), key=lambda one: str(one.image.destination))
-        self._images = tuple(self._drop_false_sizes(images))
+        self._images = tuple(self._drop_unfit(tuple(self._drop_false_sizes(images))))
         if not self._images:
             return
         self._contents.writer = writer = BundleWriter(self._folder, lay_out(self._images, self._contents.holdings, self._options))
@@ -127,6 +131,29 @@ class BundleMaker:
             if all(sizes.get(blob.digest, blob.size_bytes) == blob.size_bytes and self._reader.has_source(client, repository, blob) for blob in own):
                 sizes.update((blob.digest, blob.size_bytes) for blob in own)
                 yield image
+
+    def _drop_unfit(self, images: Sequence[ReadImage]) -> Iterator[ReadImage]:
+        """Yield *images* without those that cannot fit; their copies report why."""
+        size_bytes = find_room(self._folder, self._options.name)
+        room = Room(_UNKNOWN_ROOM_BYTES, "") if size_bytes is None else Room(size_bytes, f"{self._folder} has room for {format_bytes(size_bytes)}")
+        unfit = {id(one.image): one for one in find_unfit(images, limit_room(room, self._options.volume_bytes), self._find_false)}
+        for image in images:
+            if (found := unfit.get(id(image))) is None:
+                yield image
+                continue
+            self._session.log.warning("bundle.left_out", destination=str(image.image.destination), digest=image.image.digest, reason=found.reason)
+            for blob in image.list_blobs():
+                self._contents.unplaced.setdefault((image.image.destination.repository, blob.digest), (found.reason, found.hint))
+
+    def _find_false(self, named: Sequence[Named]) -> Iterator[Named]:
+        """Yield those of which the source has no blob of this size."""
+
+        def is_false(item: Named) -> tuple[Named, bool]:
+            image, blob = item
+            client = self._make_client(self._mirrors[image.image.mirror])
+            return item, self._reader.lacks_size(client, image.image.source.repository, blob)
+
+        return (item for item, found in map_unordered(is_false, named, limit=_PROOFS_AT_ONCE) if found)
 
     def _note_finished(self, writer: BundleWriter) -> None:
         """Note what an earlier run wrote and the source has."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 
 import pytest
 
 from imgsync.bundle.document import decode_bundle
 from imgsync.bundle.open_bundle import OpenBundle
 from imgsync.oci.spec.digest import shorten_digest
-from tests.support.images import artifact, image, index, layer, push, shared_base_images, with_layer
+from tests.support.images import artifact, first_layer, image, index, layer, push, shared_base_images, with_layer
 from tests.support.signing import sig_tag
-from tests.switches import status
+from tests.switches import headers, status
 
 
 def create(lab, *options, out="out", code=0):
@@ -297,6 +299,67 @@ def test_false_size_costs_its_own_image(lab):
     bundle = create(lab, code=1)
 
     assert digests(bundle) == whole(good)
+
+
+def declare_without_blob_limit(lab):
+    """Declare the mirror of `app`, whose source may have blobs of any size."""
+    lab.declare("app")
+    path = lab.folder / "registries.yaml"
+    own = f"{lab.source.host}: {{tls: false"
+    path.write_text(path.read_text().replace(own, f"{own}, max_blob_size: 999999999999GiB"))
+
+
+def confirm_size(lab, content, size):
+    """Let the source answer that the first layer of *content* has *size* bytes; return the image with that size."""
+    lab.source.add(headers(**{"Content-Length": str(size)}), method="HEAD", target=f"/blobs/{first_layer(content)}")
+    return with_layer(content, size=size)
+
+
+@pytest.mark.row("INV-13")
+@pytest.mark.parametrize("options", [(), ("--volume-size", "1MiB")])
+def test_huge_false_size_costs_its_own_image(lab, options):
+    """An image with a blob of 10^15 bytes fails with the reason, and the others are written."""
+    lab.push("app", "0", with_layer(image("false"), size=10**15))
+    good = lab.push("app", "1", image("good"))
+    declare_without_blob_limit(lab)
+
+    result = lab.run("bundle", "create", "--out", "out", "-o", "json", *options)
+
+    assert result.code == 1, result.stderr
+    (left_out,) = result.json["left_out"]
+    assert re.search(r"gives the blob \w+ a size of 909.5 TiB, and the source has none of this size", left_out["reason"])
+    assert digests(decode_bundle((lab.folder / "out/imgsync-bundle.json").read_bytes(), name="bundle")) == whole(good)
+
+
+@pytest.mark.row("INV-13")
+def test_image_that_can_never_fit_costs_only_itself(lab):
+    """Also if the source confirms the size: what it needs and what there is are named."""
+    lab.push("app", "0", confirm_size(lab, image("huge"), 10**15))
+    good = lab.push("app", "1", image("good"))
+    declare_without_blob_limit(lab)
+
+    result = lab.run("bundle", "create", "--out", "out", "-o", "json")
+
+    assert result.code == 1, result.stderr
+    (left_out,) = result.json["left_out"]
+    assert re.search(r"it needs 909.5 TiB alone, and out has room for \d", left_out["reason"])
+    assert digests(decode_bundle((lab.folder / "out/imgsync-bundle.json").read_bytes(), name="bundle")) == whole(good)
+
+
+@pytest.mark.row("BUN-09")
+def test_plan_without_room_ends_before_a_blob_is_read(lab):
+    """Images that fit alone and not together: what is needed and free is named, and nothing is carried."""
+    system = os.statvfs(lab.folder)
+    size = system.f_bavail * system.f_frsize * 2 // 3
+    for number in range(2):
+        lab.push("app", f"{number}", confirm_size(lab, image(number), size))
+    declare_without_blob_limit(lab)
+
+    result = lab.run("bundle", "create", "--out", "out")
+
+    assert result.code == 1
+    assert re.search(r"out has too little space: \S+ .iB more are needed, \S+ .iB are free", result.stderr)
+    assert not [one for one in lab.source.requests() if one.startswith("GET") and "/blobs/" in one]
 
 
 def test_saved_plan_is_carried_as_reviewed(lab):
