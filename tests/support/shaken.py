@@ -26,32 +26,47 @@ def hold_up() -> None:
 
 
 def shake_program() -> None:
+    """Delay this process at random, as `shake`, if the suite is shaken."""
+    if _SHAKEN:
+        shake()
+
+
+def shake(seed: int | None = None, *, chance: float = _CHANCE) -> None:
     """
-    Delay this process's requests and greenlets at random.
+    Delay this process's requests, blocking calls such as writes of the state, and greenlets at random.
 
     In half of all runs registries seem far away. Call it after the program was imported, before its command line runs.
     """
-    if not _SHAKEN:
-        return
     import gevent
 
+    from imgsync.concurrency import native_thread
     from imgsync.oci import capabilities, transport
 
+    random.seed(seed)
     exchange: Callable[..., Any] = transport.Transport._exchange
+    run: Callable[..., Any] = native_thread.NativeThread.run
 
     def later(*given: Any, **named: Any) -> Any:
-        _pause(_REQUEST_SECONDS)
+        _pause(_REQUEST_SECONDS, chance)
         return exchange(*given, **named)
+
+    def run_later(*given: Any) -> Any:
+        _pause(_REQUEST_SECONDS, chance)
+        try:
+            return run(*given)
+        finally:
+            _pause(_REQUEST_SECONDS, chance)
 
     def spawn(function: Callable[..., Any], *given: Any, **named: Any) -> Any:
         return gevent.spawn_later(random.random() * _REQUEST_SECONDS, function, *given, **named)
 
     transport.Transport._exchange = later
+    native_thread.NativeThread.run = run_later
     gevent.spawn = spawn
     if random.random() < 0.5:
         capabilities._FAR_SECONDS = 0.0
 
 
-def _pause(most_seconds: float) -> None:
-    if random.random() < _CHANCE:
+def _pause(most_seconds: float, chance: float = _CHANCE) -> None:
+    if random.random() < chance:
         time.sleep(random.random() * most_seconds)
