@@ -26,11 +26,13 @@ from imgsync.oci.spec.digest import shorten_digest
 _PROBLEMS_LIMIT = 100
 
 
-def verify_bundle(folders: Sequence[Path], bundle: Bundle, *, on_bytes: Callable[[int], None] | None = None) -> Verification:
+def verify_bundle(
+    folders: Sequence[Path], bundle: Bundle, *, on_bytes: Callable[[int], None] | None = None, on_volume: Callable[[], None] | None = None
+) -> Verification:
     """
     Compare the volumes of *bundle* in *folders* with its document.
 
-    *on_bytes* is called with the number of bytes that were read since its last call.
+    *on_bytes* is called with the number of bytes that were read since its last call, and *on_volume* after each volume.
     """
     found = _Damage(bundle)
     cut = CutBlobs(bundle)
@@ -39,6 +41,8 @@ def verify_bundle(folders: Sequence[Path], bundle: Bundle, *, on_bytes: Callable
         for layout in lay_out_volumes(bundle):
             found.begin(bundle.volumes[layout.number - 1], layout)
             drive(thread, _check_file(folders, bundle.volumes[layout.number - 1].file, layout, cut), _make_taker(found, on_bytes))
+            if on_volume is not None:
+                on_volume()
     finally:
         thread.close()
     with OpenBundle(folders, bundle) as opened:

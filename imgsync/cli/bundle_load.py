@@ -11,6 +11,7 @@ from imgsync.cli.options import (
     apply_options,
     complete_by,
     config_options,
+    heartbeat_option,
     option,
     output_option,
     parse_apply_options,
@@ -65,8 +66,10 @@ def load_bundle(folder: str, paths: tuple[str, ...], only: tuple[str, ...], outp
 @_volumes_option
 @output_option("table", "json")
 @option("--registries", metavar="FILE", help=REGISTRIES_HELP)
+@heartbeat_option
+@option("--no-progress", is_flag=True, help="Do not show progress on a terminal.")
 @log_options
-def verify_bundle(path: str, volumes: tuple[str, ...], output: str, registries: str | None, **_: Any) -> int:
+def verify_bundle(path: str, volumes: tuple[str, ...], output: str, heartbeat: float, **options: Any) -> int:
     """
     Check the signature, every volume and every digest of a bundle.
 
@@ -76,4 +79,4 @@ def verify_bundle(path: str, volumes: tuple[str, ...], output: str, registries: 
     """
     from imgsync.cli.bundle_verify_run import run_verify_bundle
 
-    return run_verify_bundle(path, volumes, output=output, registries=registries)
+    return run_verify_bundle(path, volumes, parse_common_options({"state": None, **options}), output=output, heartbeat_seconds=heartbeat)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from imgsync.bundle.model import DOCUMENT_NAME
@@ -12,11 +13,15 @@ from imgsync.bundle.signature import read_signed_bundle
 from imgsync.bundle.verify import verify_bundle
 from imgsync.bundle.verify_alone import verify_volume
 from imgsync.cli.bundle_folders import find_folders
+from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import choose_layout, print_json, print_table
+from imgsync.cli.progress_display import open_volume_display
+from imgsync.cli.session import open_log
 from imgsync.config.load import load_registries
+from imgsync.progress.counts import Counts
 
 
-def run_verify_bundle(path: str, volumes: Sequence[str], *, output: str, registries: str | None) -> int:
+def run_verify_bundle(path: str, volumes: Sequence[str], common: CommonOptions, *, output: str, heartbeat_seconds: float) -> int:
     """
     Verify a bundle or a volume; return the exit code.
 
@@ -28,13 +33,21 @@ def run_verify_bundle(path: str, volumes: Sequence[str], *, output: str, registr
         UsageError: There is no *path*, or one of *volumes* is not a folder.
     """
     if volumes or not Path(path).exists() or Path(path).is_dir() or Path(path).name == DOCUMENT_NAME:
-        return _verify_bundle(find_folders(path, volumes), output=output, registries=registries)
-    return _verify_volume(Path(path), output=output)
+        return _verify_bundle(find_folders(path, volumes), common, output=output, heartbeat_seconds=heartbeat_seconds)
+    return _verify_volume(Path(path), common, output=output, heartbeat_seconds=heartbeat_seconds)
 
 
-def _verify_bundle(folders: tuple[Path, ...], *, output: str, registries: str | None) -> int:
-    bundle, signature = read_signed_bundle(folders, load_registries(registries, os.environ))
-    found = verify_bundle(folders, bundle)
+@contextmanager
+def _open_counts(common: CommonOptions, heartbeat_seconds: float) -> Iterator[Counts]:
+    with open_log(common) as opened, open_volume_display(opened, progress=common.progress, heartbeat_seconds=heartbeat_seconds) as counts:
+        yield counts
+
+
+def _verify_bundle(folders: tuple[Path, ...], common: CommonOptions, *, output: str, heartbeat_seconds: float) -> int:
+    bundle, signature = read_signed_bundle(folders, load_registries(common.registries, os.environ))
+    with _open_counts(common, heartbeat_seconds) as counts:
+        counts.on_volumes(len(bundle.volumes), sum(volume.size_bytes for volume in bundle.volumes))
+        found = verify_bundle(folders, bundle, on_bytes=counts.on_volume_bytes, on_volume=counts.on_volume_read)
     if output == "json":
         from imgsync.documents.bundle_verification import encode_bundle_verification
 
@@ -46,8 +59,10 @@ def _verify_bundle(folders: tuple[Path, ...], *, output: str, registries: str | 
     return 0 if found.is_intact else 1
 
 
-def _verify_volume(path: Path, *, output: str) -> int:
-    found = verify_volume(path)
+def _verify_volume(path: Path, common: CommonOptions, *, output: str, heartbeat_seconds: float) -> int:
+    with _open_counts(common, heartbeat_seconds) as counts:
+        counts.on_volumes(1, path.lstat().st_size)
+        found = verify_volume(path, on_bytes=counts.on_volume_bytes)
     if output == "json":
         from imgsync.documents.bundle_verification import encode_volume_verification
 

@@ -14,8 +14,9 @@ import click
 from imgsync.apply.report import Outcome
 from imgsync.cli.ci_log import CILog
 from imgsync.cli.results import make_plan_document, print_plan
-from imgsync.cli.session import Session
+from imgsync.cli.session import OpenLog, Session
 from imgsync.config.model import Config
+from imgsync.logs.stream import LogStream
 from imgsync.plan.cost import count_requests
 from imgsync.plan.model import Change, Plan
 from imgsync.plan.safety import SafetyLimits
@@ -45,9 +46,21 @@ def open_display(session: Session, work: Work, *, heartbeat_seconds: float) -> I
         yield ProgressDisplay(counts, display.pause)
 
 
+@contextlib.contextmanager
+def open_volume_display(opened: OpenLog, *, progress: bool, heartbeat_seconds: float) -> Iterator[Counts]:
+    """Show what is read of volumes, as `open_display` does."""
+    counts = Counts(lambda: 0, lambda: False)
+    if progress and can_redraw(sys.stderr):
+        display: Bars | Heartbeat = _make_bars(opened.stream, counts, verb="Checking", noun="volume")
+    else:
+        display = Heartbeat(counts, opened.log, seconds=heartbeat_seconds, work=Work.VOLUMES)
+    with display:
+        yield counts
+
+
 def open_bars(session: Session, verb: str) -> Bars:
     """Return bars that show *verb* and the requests of *session*."""
-    return _make_bars(session, _make_counts(session), verb=verb, noun="")
+    return _make_bars(session.log_stream, _make_counts(session), verb=verb, noun="")
 
 
 def _make_counts(session: Session) -> Counts:
@@ -58,16 +71,16 @@ def _make_display(session: Session, work: Work, counts: Counts, *, heartbeat_sec
     if not session.common.progress or not can_redraw(sys.stderr):
         return Heartbeat(counts, session.log, seconds=heartbeat_seconds, work=work)
     verb, noun = ("Checking", "image") if work is Work.VERIFY else ("Planning", "tag")
-    return _make_bars(session, counts, verb=verb, noun=noun)
+    return _make_bars(session.log_stream, counts, verb=verb, noun=noun)
 
 
-def _make_bars(session: Session, counts: Counts, *, verb: str, noun: str) -> Bars:
+def _make_bars(stream: LogStream, counts: Counts, *, verb: str, noun: str) -> Bars:
     # Imported now: only a terminal needs them.
     from imgsync.progress.bars import Bars
     from imgsync.progress.layout import Style
 
     style = Style(coloured=has_colour(sys.stderr), is_utf8=is_utf8(sys.stderr), rewraps=rewraps_lines())
-    return Bars(counts, session.log_stream, style, find_size=partial(read_size, sys.stderr.fileno()), verb=verb, noun=noun)
+    return Bars(counts, stream, style, find_size=partial(read_size, sys.stderr.fileno()), verb=verb, noun=noun)
 
 
 class PlanPrinter:

@@ -89,7 +89,7 @@ class Bars:
         total, left = counts.bytes_total, counts.left_seconds
         of_all = "" if counts.images_total is None else f" of {counts.images_total:,}" if width >= _WIDE else f"/{counts.images_total:,}"
         many = counts.images_done if counts.images_total is None else counts.images_total
-        images = f"{counts.images_done:,}{of_all} {choose_noun(many, 'image')}"
+        images = f"{counts.images_done:,}{of_all} {choose_noun(many, counts.noun)}"
         moved = format_bytes(counts.bytes_copied) if total is None else format_share(counts.bytes_copied, total)
         ends = "stopping" if counts.is_stopping else "" if left is None else f"{format_time(left)} left"
         right = f"{moved} {format_bytes(round(counts.rate.per_second))}/s {ends}".rstrip()

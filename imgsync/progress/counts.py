@@ -24,6 +24,7 @@ class Work(Enum):
     PLAN = auto()
     APPLY = auto()
     VERIFY = auto()
+    VOLUMES = auto()
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class Counts:
         images_read: Those that were read.
         bytes_read: Bytes that it read.
         rate: Bytes per second, of copying or reading.
+        noun: What `images_done` counts; "volume" where volumes are read.
     """
 
     def __init__(self, count_requests: Callable[[], int], has_stopped: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,6 +90,7 @@ class Counts:
         self.images_read = 0
         self.bytes_read = 0
         self.rate = Rate(clock)
+        self.noun = "image"
 
     @property
     def requests(self) -> int:
@@ -107,7 +110,7 @@ class Counts:
     @property
     def has_started_copying(self) -> bool:
         """Return whether a copy has begun."""
-        return bool(self.running or self.images_done)
+        return bool(self.running or self.images_done or self.noun == "volume")
 
     @property
     def bytes_total(self) -> int | None:
@@ -197,6 +200,23 @@ class Counts:
     def on_image_read(self) -> None:
         """Count an image that was read."""
         self.images_read += 1
+
+    def on_volumes(self, count: int, size_bytes: int) -> None:
+        """Set how many volumes will be read, and their bytes together."""
+        self.noun = "volume"
+        self.images_total = count
+        self._planned_bytes = size_bytes
+        self.rate.start()
+        self._time_left.observe(0, 0)
+
+    def on_volume_bytes(self, size_bytes: int) -> None:
+        """Count bytes of volumes that were read."""
+        self.bytes_copied += size_bytes
+        self.rate.add(size_bytes)
+
+    def on_volume_read(self) -> None:
+        """Count a volume that was read."""
+        self.images_done += 1
 
     def _drop(self, size_bytes: int) -> None:
         if self._planned_bytes is not None:

@@ -37,6 +37,9 @@ class Heartbeat:
         if self._work is Work.VERIFY:
             self._log_checking()
             return
+        if self._work is Work.VOLUMES:
+            self._log_volumes()
+            return
         if self._counts.images_total is None:
             self._log_planning()
         if self._work is Work.APPLY:
@@ -80,5 +83,19 @@ class Heartbeat:
             images_read=counts.images_read,
             bytes_read=counts.bytes_read,
             requests=counts.requests,
+            seconds=round(counts.seconds, 1),
+        )
+
+    def _log_volumes(self) -> None:
+        counts = self._counts
+        left = counts.left_seconds
+        self._log.info(
+            "bundle.progress",
+            volumes_read=counts.images_done,
+            volumes_total=counts.images_total,
+            bytes_read=counts.bytes_copied,
+            bytes_total=counts.bytes_total,
+            bytes_per_second=round(counts.rate.per_second),
+            left_seconds=None if left is None else round(left),
             seconds=round(counts.seconds, 1),
         )

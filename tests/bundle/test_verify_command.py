@@ -9,6 +9,7 @@ import pytest
 from tests.support.carried import Carried, carry
 from tests.support.images import image
 from tests.support.signing import signer
+from tests.support.terminal import record, without_escapes
 
 
 @pytest.fixture
@@ -164,3 +165,46 @@ def test_invalid_settings_end_with_3(bundle, imgsync, workplace):
     workplace.registries_file("version: 1\nbundles: {require: {signed_by: [nobody]}}\n")
 
     assert imgsync("bundle", "verify", "usb").code == 3
+
+
+def carry_large(folder):
+    """Write a bundle of one image that takes more than a moment to verify."""
+    large = image("large", layers=1, shared=bytes(128 << 20))
+    return carry(folder, Carried(large, "s.example/large:1", "registry.inside/m/large:1"), volume_bytes=100 << 20)
+
+
+def show(workplace, pattern, *arguments):
+    """Record runs until one takes long enough to show its progress; return it."""
+    for _ in range(8):
+        seen = record(workplace, "bundle", "verify", *arguments)
+        assert seen.code == 0
+        assert "━" not in seen.text
+        if seen.ever_shows(pattern):
+            return seen
+    raise AssertionError(f"no run showed {pattern}, such as {without_escapes(seen.raw)}")
+
+
+def test_progress_is_shown_in_bytes_of_volumes(workplace):
+    """As for create and load: on a terminal alone, and gone at the end."""
+    bundle = carry_large(workplace.folder / "usb")
+
+    show(workplace, r"[01] of 2 volumes [━─]+ +\d+\.\d/128\.0 MiB .*/s", "usb")
+    show(workplace, r"0 of 1 volume [━─]+ +\d+\.\d/100\.0 MiB .*/s", f"usb/{bundle.volumes[0].file}")
+    quiet = record(workplace, "bundle", "verify", "usb", "--no-progress")
+
+    assert "2 of 2 volumes intact" in quiet.text
+    assert "━" not in quiet.raw
+
+
+def test_progress_is_logged_without_a_terminal(imgsync, workplace):
+    """At intervals, with the same numbers."""
+    bundle = carry_large(workplace.folder / "usb")
+
+    ran = imgsync("bundle", "verify", "usb", "--heartbeat", "20ms")
+
+    first = ran.events("bundle.progress")[0]
+    assert ran.code == 0
+    assert first["volumes_total"] == 2
+    assert first["bytes_total"] == sum(volume.size_bytes for volume in bundle.volumes)
+    assert 0 <= first["bytes_read"] <= first["bytes_total"]
+    assert imgsync("bundle", "verify", "usb").stderr == ""

@@ -73,7 +73,8 @@ def write_placement(folder: Path, placement: Placement, data: Mapping[str, bytes
 
 
 def write_blob(writer: BundleWriter, content: bytes, digest: str, *, chunk_bytes: int = 700) -> None:
-    """Write one blob in small chunks."""
+    """Write one blob in small chunks, at most a thousand."""
+    chunk_bytes = max(chunk_bytes, len(content) // 1000)
     sink = writer.begin(Descriptor("", digest, len(content)))
     for start in range(0, len(content), chunk_bytes):
         sink.write(content[start : start + chunk_bytes])
