@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 # What is left of a buffer is not worth a read.
 _LEAST_BYTES = 16 << 10
-# Full buffers of all bodies, to be used again. Of those beyond this number, the views keep the memory. New memory costs a tenth of the time to write a
-# bundle, where each of ten bodies keeps up to three buffers until they are written.
+# Full buffers of all bodies, to be used again. Of those beyond this number, the views keep the memory. Each of ten bodies keeps up to three buffers until
+# they are written to a bundle, and new memory is cleared first.
 _full: deque[bytearray] = deque(maxlen=32)
 
 
