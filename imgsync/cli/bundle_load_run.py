@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from imgsync.bundle.expected_blobs import ExpectedBlobs, MissingParts
@@ -140,7 +141,7 @@ def run_load(options: LoadOptions, apply: ApplyOptions, common: CommonOptions) -
         _open(options, common) as (found, index, volumes, signature),
         open_session(found.registries, common, read_only=options.dry_run, grace_seconds=None if options.dry_run else apply.grace_seconds) as opened,
     ):
-        newer = find_newer(index.document, opened.state.loaded_bundles)
+        newer = find_newer(index.document, opened.state.loaded_bundles, moved_tags_since=partial(_has_moved_tags, opened.state, index))
         config = found if newer is None else _handle_older(found, index.document, newer, options, opened.log)
         _warn_of_gap(index.document, opened)
         if not signature.is_checked:
@@ -203,6 +204,14 @@ def _handle_older(config: Config, document: Bundle, newer: NewerBundle, options:
         return config
     log.warning("bundle.older", reason=f"{what}; tags that serve another digest are left as they are (--allow-older moves them back)")
     return keep_tags(config)
+
+
+def _has_moved_tags(state: StateStore, index: SourceIndex, moment: str) -> bool:
+    """Return whether tags of the bundle were pushed after *moment*."""
+    names = {str(image.destination) for image in index.document.images}
+    # With PATH, the destinations may be others.
+    sources = {_key(_rename(image.source, index)) for image in index.document.images}
+    return any(one.applied_at > moment and (one.destination in names or one.source.partition("@")[0] in sources) for one in state.iter_records())
 
 
 def _warn_of_gap(document: Bundle, session: Session) -> None:

@@ -39,7 +39,27 @@ def test_newer_bundle_continues_or_followed(bundle, loaded, newer):
     """By the chain, else by the order of loads; a chain may be a circle."""
     name, _, parent = bundle.partition("<")
 
-    found = find_newer(Bundle((), (), (), parent=parent, id=name), notes(*loaded))
+    found = find_newer(Bundle((), (), (), parent=parent, id=name), notes(*loaded), moved_tags_since=lambda _: True)
+
+    assert (None if found is None else found.note.id) == newer
+
+
+@pytest.mark.parametrize(
+    ("bundle", "loaded", "newer"),
+    [
+        ("a", ("a", "x"), None),
+        ("a", ("a", "x<y"), None),
+        ("b<a", ("a", "b<a", "x", "y<x"), None),
+        ("b<a", ("a", "x<y"), None),
+        ("a", ("a", "x", "b<a", "z"), "b"),
+        ("b<a", ("a", "b<a", "c<a", "x"), "c"),
+    ],
+)
+def test_unrelated_bundle_that_moved_no_tag_does_not_count(bundle, loaded, newer):
+    """Only those of the chain, wherever unrelated ones come."""
+    name, _, parent = bundle.partition("<")
+
+    found = find_newer(Bundle((), (), (), parent=parent, id=name), notes(*loaded), moved_tags_since=lambda _: False)
 
     assert (None if found is None else found.note.id) == newer
 

@@ -12,7 +12,7 @@ from imgsync.state import open_state
 from tests.support.carried import Attached, Carried, carry, expect
 from tests.support.images import DOCKER, artifact, digest_of, image, index, layer, push, with_layer
 from tests.support.signing import payload_of, signature_image, signer, simple
-from tests.switches import refuse_mount
+from tests.switches import refuse_mount, status
 
 SOURCE = "source.example/team"
 OLD = "sha256:" + "1" * 64
@@ -489,6 +489,41 @@ def test_older_bundle_moves_no_tag_back(inside):
 
     assert inside.run("bundle", "load", "one", "--allow-older").code == 0
     inside.assert_served("app", "1.0", old)
+
+
+@pytest.mark.row("LOAD-08")
+def test_later_bundle_without_the_chain_moves_no_tag_back(inside):
+    """One for the same tags without a parent, as after another inventory: the earlier one does not move them back."""
+    old, new = image((inside.name, "old")), image((inside.name, "new"))
+    carry(inside.folder / "one", item(inside, old))
+    carry(inside.folder / "two", item(inside, new))
+    assert [inside.run("bundle", "load", name).code for name in ("one", "two")] == [0, 0]
+
+    ran = inside.run("bundle", "load", "one")
+
+    assert ran.code == 1
+    assert "is older than" in ran.events("bundle.older")[0]["reason"]
+    inside.assert_served("app", "1.0", new)
+
+
+def test_unrelated_bundles_are_not_newer(inside):
+    """Those for other images, loaded later, with and without a gap: the bundle goes on where it failed, and moves its tag."""
+    old, new = image((inside.name, "old")), image((inside.name, "new"))
+    first = carry(inside.folder / "one", item(inside, old))
+    second = carry(inside.folder / "two", item(inside, new), parent=first.id)
+    assert inside.run("bundle", "load", "one").code == 0
+    inside.destination.add(status(500), method="PUT", target="/manifests/")
+    assert inside.run("bundle", "load", "two").code == 1
+    inside.destination.clear()
+    carry(inside.folder / "alone", item(inside, image(inside.name), "other"))
+    carry(inside.folder / "gap", item(inside, image((inside.name, "gap")), "more"), parent=OLD)
+    assert [inside.run("bundle", "load", name).code for name in ("alone", "gap")] == [0, 0]
+
+    ran = inside.run("bundle", "load", "two")
+
+    assert (ran.code, ran.events("bundle.older")) == (0, [])
+    inside.assert_served("app", "1.0", new)
+    assert second.parent == first.id
 
 
 def test_newer_bundle_moves_tags(inside):
