@@ -92,9 +92,7 @@ def _encode(bundle: Bundle) -> dict[str, Any]:
         "inventory": bundle.inventory or None,
         "images": [_encode_image(image) for image in bundle.images],
         "blobs": [_encode_blob(blob) for blob in bundle.blobs],
-        "expects": [
-            {"digest": one.digest, "size": one.size_bytes, "repositories": list(one.repositories), "held_by": one.held_by or None} for one in bundle.expects
-        ],
+        "expects": [_encode_expected(one) for one in bundle.expects],
         "volumes": [{"file": volume.file, "size": volume.size_bytes} for volume in bundle.volumes],
     }
 
@@ -120,13 +118,19 @@ def _encode_blob(blob: BundleBlob) -> dict[str, Any]:
     return {"digest": blob.digest, "size": blob.size_bytes, **place}
 
 
+def _encode_expected(one: Expected) -> dict[str, Any]:
+    # Only in bundles for several registries.
+    places = {"places": list(map(str, one.places))} if one.places else {}
+    return {"digest": one.digest, "size": one.size_bytes, "repositories": list(one.repositories), "held_by": one.held_by or None, **places}
+
+
 def _decode(fields: Fields) -> Bundle:
     fields.refuse_others("format", "id", "parent", "inventory", "images", "blobs", "expects", "volumes")
     return Bundle(
         images=tuple(map(_decode_image, fields.list_objects("images"))),
         blobs=tuple(map(_decode_blob, fields.list_objects("blobs"))),
         volumes=tuple(BundleVolume(one.text("file"), one.number("size")) for one in fields.list_objects("volumes", "file", "size")),
-        expects=tuple(map(_decode_expected, fields.list_objects("expects", "digest", "size", "repositories", "held_by"))),
+        expects=tuple(map(_decode_expected, fields.list_objects("expects", "digest", "size", "repositories", "held_by", "places"))),
         parent=fields.optional_digest("parent"),
         inventory=fields.optional_digest("inventory"),
         id=fields.digest("id"),
@@ -161,4 +165,5 @@ def _decode_blob(fields: Fields) -> BundleBlob:
 
 
 def _decode_expected(fields: Fields) -> Expected:
-    return Expected(fields.digest("digest"), fields.number("size"), fields.paths("repositories"), fields.optional_digest("held_by"))
+    places = fields.repositories("places") if "places" in fields else ()
+    return Expected(fields.digest("digest"), fields.number("size"), fields.paths("repositories"), fields.optional_digest("held_by"), places)

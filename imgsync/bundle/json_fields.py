@@ -86,6 +86,16 @@ class Fields:
                 raise ValueError(f"`{name}` has {path[:80]!a}, which is not a repository path")
         return found
 
+    def repositories(self, name: str) -> tuple[Repository, ...]:
+        """Return a list of repositories with their registries."""
+        found: list[Repository] = []
+        for entry in self._list(name):
+            registry, _, path = self._check_text(entry, name).partition("/")
+            if not _is_registry(registry) or not is_repository_path(path):
+                raise ValueError(f"`{name}` has {entry[:80]!a}, which is not a repository with its registry")
+            found.append(Repository(registry, path))
+        return tuple(found)
+
     def reference(self, name: str) -> Reference:
         """Return the full name of an image, with tag or digest."""
         text = self.text(name)

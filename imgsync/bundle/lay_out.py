@@ -9,6 +9,7 @@ from imgsync.bundle.model import DEFAULT_NAME, Expected
 from imgsync.bundle.placement import Content, Placement, place
 from imgsync.bundle.read_content import ReadImage
 from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.reference import Repository
 from imgsync.system.dataclass import dataclass
 
 # One is enough to find a blob; the others help if it is gone there.
@@ -77,22 +78,32 @@ def _make_content(image: ReadImage, carried: set[str]) -> Content:
     return Content(image.make_image(image.referrers), tuple(blobs.values()))
 
 
-def _list_expected(images: Iterable[ReadImage], carried: set[str], holdings: Holdings, said_by: str) -> Iterator[Expected]:
+def _list_expected(images: Sequence[ReadImage], carried: set[str], holdings: Holdings, said_by: str) -> Iterator[Expected]:
     """Yield what is left out; *said_by* told what no list has."""
-    found: dict[str, tuple[Descriptor, dict[str, None]]] = {}
+    found: dict[str, tuple[Descriptor, dict[Repository, None]]] = {}
     for image in images:
         repository = image.image.destination.repository
         for blob in image.list_blobs():
             if blob.digest in image.held and blob.digest not in carried:
-                _, paths = found.setdefault(blob.digest, (blob, {}))
+                _, places = found.setdefault(blob.digest, (blob, {}))
                 held = holdings.find(repository.registry, blob.digest)
                 if held is None or repository.path in held.repositories:
-                    paths[repository.path] = None
+                    places[repository] = None
                 if held is not None:
-                    paths.update(dict.fromkeys(held.repositories[:_REPOSITORIES]))
+                    places.update(dict.fromkeys(Repository(repository.registry, path) for path in held.repositories[:_REPOSITORIES]))
     ids = _find_ids(images, holdings, found)
-    for digest, (blob, paths) in found.items():
-        yield Expected(digest, blob.size_bytes, tuple(sorted(paths)[:_REPOSITORIES]), ids.get(digest, said_by))
+    is_for_several = len({image.image.destination.repository.registry for image in images}) > 1
+    for digest, (blob, places) in found.items():
+        paths = tuple(sorted({place.path for place in places})[:_REPOSITORIES])
+        yield Expected(digest, blob.size_bytes, paths, ids.get(digest, said_by), _select_places(places) if is_for_several else ())
+
+
+def _select_places(places: Iterable[Repository]) -> tuple[Repository, ...]:
+    """Return the first of *places* at each registry, sorted."""
+    by_registry: dict[str, list[str]] = {}
+    for one in places:
+        by_registry.setdefault(one.registry, []).append(one.path)
+    return tuple(Repository(registry, path) for registry, paths in sorted(by_registry.items()) for path in sorted(paths)[:_REPOSITORIES])
 
 
 def _find_ids(images: Iterable[ReadImage], holdings: Holdings, digests: Mapping[str, object]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from imgsync.oci.spec.reference import Reference
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.system.dataclass import dataclass
 
 FORMAT = "imgsync.bundle/v1"
@@ -89,13 +89,15 @@ class Expected:
     """
     A blob that was left out, because the other side has it.
 
-    `repositories` are paths at the destination registry that hold it. `held_by` is the id of the bundle or inventory that said so.
+    `repositories` are paths at the destination registry that hold it. `held_by` is the id of the bundle or inventory that said so. If the bundle is for
+    several registries, `places` are the repositories with their registries.
     """
 
     digest: str
     size_bytes: int
     repositories: tuple[str, ...] = ()
     held_by: str = ""
+    places: tuple[Repository, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,12 +73,11 @@ def _hold(holdings: Holdings, bundle: Bundle) -> None:
     for repository, digest, size_bytes in _find_places(bundle):
         holdings.add_content(repository, ((digest, size_bytes),), held_by=bundle.id)
     registries = {image.destination.repository.registry for image in bundle.images}
-    # The document does not say at which of several registries it expects a blob.
-    if len(registries) == 1:
-        (registry,) = registries
-        for expected in bundle.expects:
-            for path in expected.repositories:
-                holdings.add_content(Repository(registry, path), ((expected.digest, expected.size_bytes),), held_by=expected.held_by or bundle.id)
+    for expected in bundle.expects:
+        # Of several registries, the document says which ones hold it.
+        alone = (Repository(registry, path) for registry in registries for path in expected.repositories) if len(registries) == 1 else ()
+        for place in expected.places or alone:
+            holdings.add_content(place, ((expected.digest, expected.size_bytes),), held_by=expected.held_by or bundle.id)
 
 
 def _find_places(bundle: Bundle) -> Iterator[tuple[Repository, str, int]]:

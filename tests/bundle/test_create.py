@@ -10,7 +10,7 @@ import pytest
 
 from imgsync.bundle.document import decode_bundle
 from imgsync.bundle.open_bundle import OpenBundle
-from imgsync.oci.spec.digest import shorten_digest
+from imgsync.oci.spec.digest import compute_digest, shorten_digest
 from tests.support.images import artifact, first_layer, image, index, layer, push, shared_base_images, with_layer
 from tests.support.signing import sig_tag
 from tests.switches import headers, status
@@ -560,6 +560,35 @@ def test_blob_is_read_once_for_many_images(lab):
     assert len(bundle.images) == 6
     assert max(lab.source.requests("GET .*/blobs/").count(one) for one in lab.source.requests("GET .*/blobs/")) == 1
     assert len(lab.source.requests("GET .*/blobs/")) == 1 + 2 * 3
+
+
+def test_what_each_of_several_registries_has_is_remembered(lab):
+    """By a bundle that left a blob out for all of them; at another registry the blob is missing, and is carried."""
+    base = layer("base")
+    for number in range(3):
+        lab.push("app", f"{number}", image(number, layers=1, shared=base))
+    lab.declare("app", "tags: {names: ['0', '1']}")
+    path = lab.folder / "mirrors.d" / "a.yaml"
+    both = [f"{lab.destination.host}/m", "other.example/x"]
+    path.write_text(path.read_text().replace(f"['{both[0]}']", json.dumps(both)))
+    held = json.dumps([_hold_base(host, path, lab, base) for host, path in (one.split("/") for one in both)])
+    lab.write("inside.json", f'{{"format":"imgsync.inventory/v1","places":[],"repositories":{held},"errors":[],"complete":true}}\n')
+    first = create(lab, "--have", "inside.json", out="first")
+    assert [str(place) for place in first.expects[0].places] == sorted(f"{one}/{lab.name}/app" for one in both)
+    path.write_text(path.read_text().replace("['0', '1']", "['0', '1', '2']"))
+
+    second = create(lab, "--since", "first", out="second")
+
+    assert compute_digest(base) not in digests(second)
+    assert [expected.digest for expected in second.expects] == [compute_digest(base)]
+    path.write_text(path.read_text().replace("other.example/x", "third.example/x"))
+    assert compute_digest(base) in digests(create(lab, "--since", "first", out="third"))
+
+
+def _hold_base(registry, path, lab, base):
+    """Return what an inventory says of a repository that has nothing but *base*."""
+    name = f"{registry}/{path}/{lab.name}/app"
+    return {"name": name, "complete": True, "tags": {}, "manifests": {}, "blobs": {compute_digest(base): len(base)}, "referrers": {}}
 
 
 def test_plan_by_inventory_asks_no_destination(lab):
