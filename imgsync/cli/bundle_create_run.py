@@ -96,7 +96,7 @@ def _read_saved(options: CreateOptions, config: Config) -> tuple[Plan | None, Co
         return None, config
     from imgsync.cli.saved_plan import read_saved_plan
 
-    return read_saved_plan(options.plan_file, config)
+    return read_saved_plan(options.plan_file, config, for_bundle=True)
 
 
 class _Creation:

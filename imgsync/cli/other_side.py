@@ -61,7 +61,7 @@ class OtherSide:
         mirrors = tuple(_add_note(notes) if notes.mirror in pruning else notes for notes in plan.mirrors)
         # They are those of `bundle load`.
         applying = tuple((side, 0 if side == "destination" else count) for side, count in plan.applying)
-        return replace(plan, mirrors=mirrors, applying=applying)
+        return replace(plan, mirrors=mirrors, applying=applying, is_for_bundle=True)
 
 
 def read_other_side(have: Sequence[str], since: Sequence[str], config: Config) -> OtherSide:

@@ -58,6 +58,8 @@ def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[A
             "whole": config.is_complete,
             "only": [pattern.text for pattern in config.only],
             "uncompared": list(plan.uncompared),
+            # Only in a plan of `--have` or `--since`.
+            **({"for_bundle": True} if plan.is_for_bundle else {}),
             # Only in a saved plan, for shards.
             **({"content": plan.content.document} if plan.content is not None else {}),
         }
@@ -95,6 +97,7 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
             uncompared=decode_field(document, "uncompared", tuple[str, ...]),
             pulls=decode_field(document, "pulls", tuple[PullCost, ...], default=()),
             gone=decode_field(document, "gone", tuple[GoneTag, ...], default=()),
+            is_for_bundle=decode_field(document, "for_bundle", bool, default=False),
             content=decode_field(document, "content", PlanContent | None, default=None),
         )
         for change, entry in zip(plan.changes, document["changes"], strict=True):
@@ -136,6 +139,20 @@ def read_only(document: Mapping[str, Any], *, name: str) -> tuple[str, ...]:
     with name_damage("plan", name=name, hint=_AGAIN):
         found: tuple[str, ...] = decode_field(document, "only", tuple[str, ...])
         return found
+
+
+def check_applicable(plan: Plan, *, name: str) -> None:
+    """
+    Return if *plan* was made by asking its destinations.
+
+    Raises:
+        UsageError: It was made with `--have` or `--since`, whose destinations cannot be reached.
+    """
+    if plan.is_for_bundle:
+        raise UsageError(
+            f"{name} is the plan of a bundle: it was made with --have or --since, and its destinations were not asked",
+            hint=f"make the bundle: imgsync bundle create --plan {name} --out DIR, with the same --have or --since; for `apply`, plan without them",
+        )
 
 
 def check_compared(plan: Plan, *, name: str) -> None:

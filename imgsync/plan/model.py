@@ -187,6 +187,7 @@ class Plan:
         uncompared: Registries that require a login that we do not have; such a plan cannot be applied.
         gone: Tags that stay at a destination although the source no longer has them.
         known_id: The id with which the plan was made or saved, "" to compute it.
+        is_for_bundle: Whether files or bundles stand for the destinations, so that only `bundle create` can use the plan.
         part: Which part of a saved plan this is, "" for the whole.
         content: What copying brings to each repository, for shards; only a saved plan has it.
         kept: The kept changes, by mirror. Reading them takes time.
@@ -206,6 +207,7 @@ class Plan:
     gone: tuple[GoneTag, ...] = ()
     known_id: str = ""
     content: PlanContent | None = None
+    is_for_bundle: bool = False
     part: str = ""
     kept: tuple[KeptTags[Change], ...] = ()
 

@@ -375,6 +375,27 @@ def test_saved_plan_is_carried_as_reviewed(lab):
     assert [found.digest for found in bundle.images] == [first.digest]
 
 
+@pytest.mark.parametrize("option", ["--have", "--since"])
+def test_apply_refuses_the_plan_of_a_bundle(lab, option):
+    """Before any request; the error says what the plan is for, and `bundle create` takes it."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    take_inventory(lab)
+    create(lab, out="sent")
+    lab.push("app", "2", image(2))
+    known = "inside.json" if option == "--have" else "sent"
+    assert lab.run("plan", option, known, "--out", "plan.json").code == 0
+    lab.source.forget()
+
+    result = lab.run("apply", "--plan", "plan.json")
+
+    assert result.code == 3
+    assert "plan.json is the plan of a bundle" in result.stderr
+    assert "imgsync bundle create --plan plan.json" in result.stderr
+    assert lab.source.requests() + lab.destination.requests() == []
+    assert create(lab, "--plan", "plan.json", option, known) is not None
+
+
 def test_plan_without_its_inventory_says_what_is_carried(lab):
     """All blobs of its images, as the other side may lack them."""
     first, second = shared_base_images(2)
