@@ -17,7 +17,6 @@ from imgsync.bundle.image_needs import ImageNeeds
 from imgsync.bundle.model import Bundle, BundleVolume
 from imgsync.bundle.open_bundle import OpenBundle
 from imgsync.bundle.read_file import drop_cache, open_regular
-from imgsync.bundle.steps import drive
 from imgsync.bundle.volume_layout import VolumeLayout, lay_out_volumes
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.oci.spec.digest import shorten_digest
@@ -40,7 +39,7 @@ def verify_bundle(
     try:
         for layout in lay_out_volumes(bundle):
             found.begin(bundle.volumes[layout.number - 1], layout)
-            drive(thread, _check_file(folders, bundle.volumes[layout.number - 1].file, layout, cut), _make_taker(found, on_bytes))
+            thread.run_steps(_check_file(folders, bundle.volumes[layout.number - 1].file, layout, cut), _make_taker(found, on_bytes))
             if on_volume is not None:
                 on_volume()
     finally:

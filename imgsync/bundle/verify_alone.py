@@ -16,7 +16,6 @@ from imgsync.bundle.check_volume import Problem, has_padding
 from imgsync.bundle.findings import VolumeAlone
 from imgsync.bundle.piece_files import read_exactly, read_range
 from imgsync.bundle.read_file import drop_cache, open_regular
-from imgsync.bundle.steps import drive
 from imgsync.bundle.tar_format import END
 from imgsync.bundle.volume_document import decode_index, decode_volume_document
 from imgsync.bundle.volume_layout import INDEX_MEMBER, LAYOUT_CONTENT, LAYOUT_MEMBER, VOLUME_MEMBER, Member
@@ -45,7 +44,7 @@ def verify_volume(path: Path, *, on_bytes: Callable[[int], None] | None = None) 
     thread = NativeThread()
     try:
         check = _Check(file, str(path))
-        drive(thread, check.run(), on_bytes)
+        thread.run_steps(check.run(), on_bytes)
         return VolumeAlone(check.document, check.images, tuple(check.problems))
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}") from error

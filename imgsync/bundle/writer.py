@@ -22,7 +22,6 @@ from imgsync.bundle.piece_files import PieceFiles
 from imgsync.bundle.placement import Placement
 from imgsync.bundle.read_back import ReadBack
 from imgsync.bundle.resume import resume
-from imgsync.bundle.steps import drive
 from imgsync.bundle.volume_layout import lay_out_volumes
 from imgsync.bundle.work_folder import JOURNAL, WorkFolder
 from imgsync.concurrency.native_thread import NativeThread
@@ -72,7 +71,7 @@ class BundleWriter:
     def _open(self) -> None:
         if not self.is_complete:
             volumes = {volume.file: volume.size_bytes for number, volume in enumerate(self._placement.draft.volumes, 1) if self._only in {None, number}}
-            drive(self._thread, resume(self._work, self._journal, self._files, self._wanted, volumes, replaces=self._only is not None))
+            self._thread.run_steps(resume(self._work, self._journal, self._files, self._wanted, volumes, replaces=self._only is not None))
 
     def __enter__(self) -> BundleWriter:
         """Return the writer."""
@@ -174,7 +173,7 @@ class BundleWriter:
                 f"the parts of blobs differ from those in {self._work.target / DOCUMENT_NAME}", hint="make the whole bundle again in an empty folder"
             )
         layouts = [layout for layout in lay_out_volumes(bundle) if self._only in {None, layout.number}]
-        drive(self._thread, complete_volumes(self._work, bundle, layouts))
+        self._thread.run_steps(complete_volumes(self._work, bundle, layouts))
         # What the next run takes back, if this one is killed before the document is there.
         self._thread.run(partial(self._journal.mark_completing, begins=True))
         self._thread.run(partial(publish, self._work, bundle, layouts, with_document=self._only is None))

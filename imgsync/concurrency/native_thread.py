@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 import gevent.event
@@ -11,6 +12,7 @@ import gevent.threadpool
 from imgsync.concurrency.capture import Raised, catch_error, unwrap
 
 Result = TypeVar("Result")
+Step = TypeVar("Step")
 
 
 class NativeThread:
@@ -42,6 +44,17 @@ class NativeThread:
             ended.set()
             if self._last is ended:
                 self._last = None
+
+    def run_steps(self, steps: Iterator[Step], take: Callable[[Step], None] | None = None) -> None:
+        """
+        Run *steps* in a thread; pass what they yield to *take*.
+
+        *take* runs in the caller. Other calls get their turn between two steps.
+        """
+        end = object()
+        while (found := self.run(partial(next, steps, end))) is not end:
+            if take is not None:
+                take(found)
 
     def _run(self, function: Callable[[], Result]) -> Result:
         result: Result | Raised = self._pool.spawn(catch_error, function).get()
