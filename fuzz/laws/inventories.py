@@ -28,9 +28,9 @@ def inventories(data: bytes) -> None:
         holdings.add_content(one.repository, one.blobs, held_by=_ID)
         assert all(holdings.has(one.repository, digest) for digest in one.blobs)
     again: list[HeldRepository] = []
-    written = b"".join(encode_inventory(head.places, found, []))
+    written = b"".join(encode_inventory(head.places, found, [], created_at=head.created_at))
     complete = all(one.is_complete for one in found)
-    assert decode_inventory(io.BytesIO(written), name="again", add=again.append) == InventoryHead(head.places, complete)
+    assert decode_inventory(io.BytesIO(written), name="again", add=again.append) == InventoryHead(head.places, complete, head.created_at)
     assert again == [_sorted(one) for one in found]
 
 

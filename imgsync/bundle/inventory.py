@@ -18,6 +18,7 @@ from imgsync.oci.spec.reference import Repository, is_tag, parse_repository
 from imgsync.oci.spec.strict_json import parse_object
 from imgsync.system.dataclass import dataclass
 from imgsync.system.packed_rows import split_blocks
+from imgsync.text.units import parse_timestamp
 
 FORMAT = "imgsync.inventory/v1"
 _FAMILY = "imgsync.inventory/"
@@ -59,19 +60,29 @@ class InventoryError:
 
 @dataclass(frozen=True, slots=True)
 class InventoryHead:
-    """The registries and namespaces of an inventory, and whether all was read."""
+    """
+    The registries and namespaces of an inventory, and whether all was read.
+
+    `created_at` is when (RFC 3339), "" if it does not say so.
+    """
 
     places: tuple[str, ...]
     is_complete: bool
+    created_at: str = ""
 
 
-def encode_inventory(places: Sequence[str], repositories: Iterable[HeldRepository], errors: Sequence[InventoryError]) -> Iterator[bytes]:
+def encode_inventory(
+    places: Sequence[str], repositories: Iterable[HeldRepository], errors: Sequence[InventoryError], *, created_at: str = ""
+) -> Iterator[bytes]:
     """
     Yield the document in pieces.
 
+    Without *created_at*, it does not say when it was made.
+
     *errors* are read when all *repositories* were, and may be added meanwhile.
     """
-    yield f'{{"format":"{FORMAT}","places":{_dump(list(places))},"repositories":[\n'.encode()
+    moment = f'"created_at":{_dump(created_at)},' if created_at else ""
+    yield f'{{"format":"{FORMAT}",{moment}"places":{_dump(list(places))},"repositories":[\n'.encode()
     is_complete = True
     separator = b""
     for one in repositories:
@@ -242,7 +253,10 @@ def _make_head(document: Mapping[str, Any]) -> InventoryHead:
     places, is_complete = document.get("places"), document.get("complete")
     if not isinstance(places, list) or not all(isinstance(place, str) for place in places) or not isinstance(is_complete, bool):
         raise UsageError("`places` or `complete` is missing")
-    return InventoryHead(tuple(places), is_complete)
+    created_at = document.get("created_at", "")
+    if not isinstance(created_at, str) or (created_at and parse_timestamp(created_at) is None):
+        raise UsageError("`created_at` is not a time in UTC (RFC 3339)")
+    return InventoryHead(tuple(places), is_complete, created_at)
 
 
 def _refuse(problem: str) -> NoReturn:

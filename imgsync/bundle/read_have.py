@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
 
@@ -29,13 +29,15 @@ class HaveFiles:
     """
     What the files of `--have` say.
 
-    `id` is a digest of the files, `states` are those of exported states, `incomplete` the names of inventories with errors.
+    `id` is a digest of the files, `states` are those of exported states, `incomplete` the names of inventories with errors. `dates` say when inventories
+    were made, by name, as far as they do.
     """
 
     holdings: Holdings
     id: str
     states: tuple[Snapshot, ...]
     incomplete: tuple[str, ...]
+    dates: Mapping[str, str]
 
 
 def read_have_files(paths: Sequence[str], *, find_name: Callable[[str], str]) -> HaveFiles:
@@ -51,6 +53,7 @@ def read_have_files(paths: Sequence[str], *, find_name: Callable[[str], str]) ->
     states: list[Snapshot] = []
     incomplete: list[str] = []
     ids: list[str] = []
+    dates: dict[str, str] = {}
     for path in paths:
         try:
             with Path(path).open("rb") as stream:
@@ -61,11 +64,13 @@ def read_have_files(paths: Sequence[str], *, find_name: Callable[[str], str]) ->
                     _add_state(holdings, states[-1], held_by=ids[-1])
                 else:
                     add = _Adder(holdings, find_name, ids[-1])
-                    incomplete += [] if decode_inventory(stream, name=path, add=add).is_complete else [path]
+                    head = decode_inventory(stream, name=path, add=add)
+                    incomplete += [] if head.is_complete else [path]
+                    dates |= {path: head.created_at} if head.created_at else {}
         except OSError as error:
             hint = "of a bundle, name the folder with --since" if Path(path).is_dir() else "make it inside: imgsync inventory REGISTRY --out FILE"
             raise UsageError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
-    return HaveFiles(holdings, _join_ids(ids), tuple(states), tuple(incomplete))
+    return HaveFiles(holdings, _join_ids(ids), tuple(states), tuple(incomplete), dates)
 
 
 class _Adder:

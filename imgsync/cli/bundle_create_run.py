@@ -175,7 +175,7 @@ class _Creation:
             seconds=report.seconds,
             signing_command=format_signing_command(self._options.folder) if bundle is not None else "",
             stopped=(report.stopped or "an image failed") if unfinished else "",
-            notes=(*report.notes, *self._notes),
+            notes=(*report.notes, *self._notes, *self._side.ages),
             only_volume=self._options.only_volume,
             has_errors=bool(report.errors),
         )

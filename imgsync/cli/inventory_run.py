@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from imgsync.bundle.inventory import HeldRepository, encode_inventory
@@ -21,7 +22,7 @@ from imgsync.plan.list_names import parse_place
 from imgsync.system.atomic_write import write_atomically
 from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_short
-from imgsync.text.units import format_count
+from imgsync.text.units import format_count, format_timestamp
 
 
 @dataclass(slots=True)
@@ -53,9 +54,11 @@ def run_inventory(names: Sequence[str], out: str, common: CommonOptions) -> int:
     settings = load_registries(common.registries, os.environ)
     places = tuple(dict.fromkeys(Place(settings.find_name(registry), path) for registry, path in map(parse_place, names)))
     counts = _Counts()
+    # What is pushed while it is read may be missing.
+    began = format_timestamp(datetime.now(UTC))
     with open_session(settings, common, read_only=True) as session, show_requests(session, verb="Reading"):
         taker = InventoryTaker(session.registries, session.state, log=session.log, check=session.stop.raise_if_requested, clean=get_redaction().clean)
-        pieces = encode_inventory(sorted(map(str, places)), counts.count(taker.iter_repositories(places)), taker.errors)
+        pieces = encode_inventory(sorted(map(str, places)), counts.count(taker.iter_repositories(places)), taker.errors, created_at=began)
         session.finish(lambda: _write(out, pieces))
     for place in places:
         if place not in counts.found and not taker.errors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from imgsync.bundle.destination import BundleContents
@@ -20,6 +21,7 @@ from imgsync.state import SeenBlobs, Snapshot, StateStore
 from imgsync.state.snapshot import BLOB, KINDS, REFERRERS, SEEN
 from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_short
+from imgsync.text.units import format_duration, parse_timestamp
 
 _NO_DELETIONS = "a bundle carries no deletions; `prune` works where it is loaded, with the declarations there"
 _SHOWN = 3
@@ -30,7 +32,8 @@ class OtherSide:
     """
     What the other side has.
 
-    `parent` is the newest bundle that it has loaded, `inventory` the id of its inventory, `states` are exported ones. `notes` say what is wrong with it.
+    `parent` is the newest bundle that it has loaded, `inventory` the id of its inventory, `states` are exported ones. `notes` say what is wrong with it,
+    and `ages` how old its inventories are.
     """
 
     contents: BundleContents
@@ -38,6 +41,7 @@ class OtherSide:
     inventory: str = ""
     states: tuple[Snapshot, ...] = ()
     notes: tuple[str, ...] = ()
+    ages: tuple[str, ...] = ()
 
     def stand_in(self, session: Session, first_seen: FirstSeen) -> None:
         """
@@ -58,7 +62,7 @@ class OtherSide:
     def add_notes(self, plan: Plan, config: Config) -> Plan:
         """Return *plan* as the plan of a bundle, with notes."""
         pruning = {mirror.name for mirror in config.mirrors if mirror.prune is not None}
-        mirrors = tuple(_add_note(notes) if notes.mirror in pruning else notes for notes in plan.mirrors)
+        mirrors = tuple(_add_notes(notes, (*self.ages, *((_NO_DELETIONS,) if notes.mirror in pruning else ()))) for notes in plan.mirrors)
         # They are those of `bundle load`.
         applying = tuple((side, 0 if side == "destination" else count) for side, count in plan.applying)
         return replace(plan, mirrors=mirrors, applying=applying, is_for_bundle=True)
@@ -79,7 +83,9 @@ def read_other_side(have: Sequence[str], since: Sequence[str], config: Config) -
         chain = read_chain(since)
         return OtherSide(BundleContents(hold_bundles(chain)), parent=chain[-1].id)
     files = read_have_files(have, find_name=config.registries.find_name)
-    return OtherSide(BundleContents(files.holdings), inventory=files.id, states=files.states, notes=tuple(_list_notes(have, files, config)))
+    now = datetime.now(UTC)
+    ages = tuple(_describe_age(path, created_at, now) for path, created_at in files.dates.items())
+    return OtherSide(BundleContents(files.holdings), inventory=files.id, states=files.states, notes=tuple(_list_notes(have, files, config)), ages=ages)
 
 
 class FirstSeen:
@@ -163,5 +169,12 @@ def _list_notes(have: Sequence[str], files: HaveFiles, config: Config) -> Iterat
         yield f"{', '.join(map(sanitize_short, have[:_SHOWN]))} is about {names}, where no mirror writes; everything is carried"
 
 
-def _add_note(notes: MirrorNotes) -> MirrorNotes:
-    return replace(notes, notes=(*notes.notes, _NO_DELETIONS))
+def _describe_age(path: str, created_at: str, now: datetime) -> str:
+    moment = parse_timestamp(created_at)
+    seconds = (now - moment).total_seconds() if moment is not None else -1.0
+    age = f", {format_duration(seconds)} ago" if seconds >= 0 else ", by a clock that is ahead"
+    return f"{sanitize_short(path)} was made at {created_at}{age}"
+
+
+def _add_notes(notes: MirrorNotes, more: tuple[str, ...]) -> MirrorNotes:
+    return replace(notes, notes=(*notes.notes, *more)) if more and not notes.suspended else notes

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import jsonschema
 import pytest
 
-from imgsync.bundle.inventory import FORMAT, decode_inventory
+from imgsync.bundle.inventory import FORMAT, decode_inventory, encode_inventory
 from imgsync.config.schema_files import read_schema
 from imgsync.errors import UsageError
+from imgsync.text.units import parse_timestamp
+from tests.support.bundles import read_files
 from tests.support.images import artifact, digest_of, image, index, push
 from tests.support.signing import sig_tag
 from tests.switches import Distance, status
@@ -117,15 +120,15 @@ def test_layout_has_an_inventory_too(lab):
 
 
 def test_same_registry_gives_same_bytes(lab):
-    """Two inventories of the same content are equal, byte for byte."""
+    """Two inventories of the same content are equal, byte for byte, but for the date."""
     for number in range(12):
         lab.push_to_destination(f"app{number % 3}", f"{number}", image(number))
-    take(lab, f"m/{lab.name}")
-    first = (lab.folder / "inside.json").read_bytes()
+    found = []
+    for _ in range(2):
+        created_at = take(lab, f"m/{lab.name}")["created_at"]
+        found.append((lab.folder / "inside.json").read_bytes().replace(created_at.encode(), b"DATE", 1))
 
-    take(lab, f"m/{lab.name}")
-
-    assert (lab.folder / "inside.json").read_bytes() == first
+    assert found[0] == found[1]
 
 
 @pytest.mark.row("INV-02")
@@ -284,3 +287,35 @@ def test_sizes_survive_their_packing(lab):
     assert dict(sizes) == {DIGEST: 3, long: None, digest_of(b""): 0}
     del sizes[DIGEST]
     assert DIGEST not in sizes
+
+
+def test_age_of_the_inventory_is_said(lab):
+    """In the plan and in the summary; the bundle does not have it, and is the same again."""
+    held = lab.push("app", "1", image(1))
+    lab.push_to_destination("app", "1", held)
+    lab.push("app", "2", image(2))
+    lab.declare("app")
+    assert lab.run("inventory", f"{lab.destination.host}/m/{lab.name}", "--out", "inside.json").code == 0
+    path = lab.folder / "inside.json"
+    document = json.loads(path.read_text())
+    assert parse_timestamp(document["created_at"]) is not None
+    path.write_text(path.read_text().replace(document["created_at"], "2026-01-02T03:04:05Z", 1))
+
+    plan = lab.run("plan", "--have", "inside.json")
+    made = [lab.run("bundle", "create", "--have", "inside.json", "--out", out, "-o", "json") for out in ("one", "two")]
+
+    assert "inside.json was made at 2026-01-02T03:04:05Z, " in plan.stdout
+    assert [run.code for run in made] == [0, 0]
+    (note,) = made[0].json["notes"]
+    assert re.fullmatch(r"inside\.json was made at 2026-01-02T03:04:05Z, \S+.* ago", note)
+    assert read_files(lab.folder / "one") == read_files(lab.folder / "two")
+    assert b"2026-01-02" not in b"".join(read_files(lab.folder / "one").values())
+
+
+def test_inventory_without_a_date_is_read():
+    """It needs none; what is no time is refused."""
+    assert b"created_at" not in b"".join(encode_inventory([], [], []))
+    written = b"".join(encode_inventory([], [], [], created_at="2026-01-02T03:04:05Z"))
+    assert decode_inventory(io.BytesIO(written), name="x", add=print).created_at == "2026-01-02T03:04:05Z"
+    with pytest.raises(UsageError, match="`created_at` is not a time"):
+        decode_inventory(io.BytesIO(written.replace(b"2026-01-02T", b"yesterday ")), name="x", add=print)
