@@ -131,14 +131,12 @@ class BlobCopier:
         # Never from the repository itself, to find what an interrupted run left there: distribution rewrites the blob's link, and
         # refuses a manifest that another run pushes meanwhile. `docs/explanation/a-copy-on-the-wire.md` has the numbers.
         mount_from = "" if need is Need.SEND else self._mounts.choose(task, blob, place)
-        # Registries that have the blob in some repository mount it.
-        others = task.job.registries - {task.repository.registry}
-        readers = [registry for registry in others if not self._known.at(registry, blob.digest).repositories]
         if not mount_from:
-            self._fan_out.prefetch(task, blob, readers)
+            self._fan_out.prefetch(task, blob, self._list_readers(task, blob))
         session = self._begin_upload(task, blob, place, mount_from)
         if session is not None:
-            self._sender.send(task, blob, session, readers)
+            # Listed again: another registry may have got the blob meanwhile.
+            self._sender.send(task, blob, session, self._list_readers(task, blob))
             place.learn_size(blob.size_bytes)
             place.mark_given(task.job.source.repository.registry)
             _report_copied(task, blob)
@@ -150,6 +148,12 @@ class BlobCopier:
             _report_mounted(task, blob, mount_from)
         task.progress.confirmed_sizes[blob.digest] = place.size_bytes
         place.mark_present(task.repository.path)
+
+    def _list_readers(self, task: Task, blob: Descriptor) -> list[str]:
+        """Return the other registries that will read the blob."""
+        # Registries that have the blob in some repository mount it.
+        others = task.job.registries - {task.repository.registry}
+        return [registry for registry in others if not self._known.at(registry, blob.digest).repositories]
 
     def _is_present(self, task: Task, blob: Descriptor) -> bool:
         return self._homes.has_arrived(task, blob) if self._homes.is_home(task, blob) else is_present(task.destination, task.repository, blob)

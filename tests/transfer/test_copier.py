@@ -113,6 +113,33 @@ def test_stalled_destination_does_not_stall_the_other(lab, fan_out, third):
     assert pull_raw(lab.source_registry, f"m3/{lab.name}/app", "1") == content.raw
 
 
+def test_late_destination_does_not_wait_for_one_that_has_the_blob(lab, fan_out, third):
+    """Who begins its upload when the other has ended reads alone: nothing is kept for the other, or waits for it."""
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=6 * MEBIBYTE))
+    held = Hold()
+    third.add(held, method="POST", target="/uploads/")
+    fan_out(f"[{lab.name}/app]")
+    code = """
+    from pathlib import Path
+    from imgsync.transfer.shared_read import SharedRead
+    def init(self, *given, begin=SharedRead.__init__, **named):
+        with Path("shared").open("a") as file:
+            file.write("one\\n")
+        begin(self, *given, **named)
+    SharedRead.__init__ = init
+    """
+
+    running = lab.workplace.start_with(code, "apply", "-o", "json")
+    held.reached()
+    await_manifest(lab, "app", content.raw)
+    held.release()
+    ran = finish(running)
+
+    assert ran.code == 0, ran.stderr
+    assert (lab.folder / "shared").read_text() == "one\n" * 2, "of its two blobs, by the first destination"
+    assert pull_raw(lab.source_registry, f"m3/{lab.name}/app", "1") == content.raw
+
+
 @pytest.mark.row("DIG-04")
 def test_wrong_bytes_reach_no_destination(lab, fan_out):
     """Bytes that do not match the digest are committed nowhere."""
