@@ -14,10 +14,13 @@ from tests.support.carried import Attached, Carried, carry, expect
 from tests.support.effort import effort
 from tests.support.images import artifact, digest_of, image, index, layer, push, shared_base_images
 from tests.support.run_imgsync import Workplace, finish
+from tests.switches import slow_upload
 from tests.switches.state import AtStep
 
 _IMAGES_AT_ONCE, _BLOBS_AT_ONCE = 2, 2
 _KILLS_IN_A_ROW = 4
+# An upload of a large blob takes a quarter of a second at least.
+_LARGE_BYTES, _PIECE_BYTES, _PAUSE_SECONDS = 3 << 20, 64 << 10, 0.005
 
 
 class Load:
@@ -31,8 +34,11 @@ class Load:
             **{f"app-{number}": one for number, one in enumerate(shared_base_images(4, seed=lab.name, layer_bytes=60_000))},
             "multi": multi,
             "more": image((lab.name, "more"), layers=1, shared=left_out),
+            # Most of the time is spent in these, so that kills fall into transfers.
+            **{f"large-{number}": image((lab.name, "large", number), layers=1, layer_bytes=_LARGE_BYTES) for number in range(2)},
         }
         self.sbom = artifact(lab.name, subject=multi)
+        self.sizes = {digest: len(content) for one in (*self.images.values(), self.sbom) for digest, content in one.all_blobs.items()}
         push(lab.destination_registry, f"m/{lab.name}/base", "1", image((lab.name, "base"), layers=1, shared=left_out))
         items = (
             Carried(one, f"s.example/team/{name}:1", f"{lab.destination.host}/m/{lab.name}/{name}:1", "a", self._attach(name))
@@ -47,6 +53,8 @@ class Load:
         source = {"registry": "s.example", "namespaces": ["team"]}
         lab.workplace.mirror("a", source=source, destinations=[destination], concurrency=concurrency, retry={"attempts": 3, "interval": "0s"})
         self.sent: Counter[str] = Counter()
+        self.uploads: Counter[str] = Counter()
+        self.cut_uploads = 0
 
     def _attach(self, name):
         return (Attached(self.sbom, self.images["multi"].digest),) if name == "multi" else ()
@@ -56,12 +64,16 @@ class Load:
         self.lab.destination.settle()
         process = self.lab.start("bundle", "load", "usb", "mirrors.d", "-o", "json")
         self.lab.destination.clear()
+        self.lab.destination.add(slow_upload(_PIECE_BYTES, seconds=_PAUSE_SECONDS), method="PUT", target="/blobs/uploads/")
         if number:
             self.lab.destination.add(AtStep(number, when, lambda: process.send_signal(signal.SIGKILL), delay=delay))
         result = finish(process, timeout=60)
         self.lab.destination.settle()
         for one in self.lab.destination.recorded("PUT .*/blobs/uploads/"):
-            self.sent[one.target.rpartition("digest=")[2].replace("%3A", ":")] += one.bytes_up
+            digest = one.target.rpartition("digest=")[2].replace("%3A", ":")
+            self.sent[digest] += one.bytes_up
+            self.uploads[digest] += bool(one.bytes_up)
+            self.cut_uploads += 0 < one.bytes_up < self.sizes[digest]
         assert "Traceback" not in result.stderr, result.stderr
         self.check_no_half_image()
         requests = len(self.lab.destination.seen)
@@ -77,13 +89,17 @@ class Load:
     @property
     def resent_bytes(self):
         """Return the bytes that were sent more than once."""
-        sizes = {digest: len(content) for one in (*self.images.values(), self.sbom) for digest, content in one.all_blobs.items()}
-        return sum(max(0, sent - sizes[digest]) for digest, sent in self.sent.items())
+        return sum(max(0, sent - self.sizes[digest]) for digest, sent in self.sent.items())
+
+    @property
+    def resent_blobs(self):
+        """Return how many uploads of blobs began again."""
+        return sum(count - 1 for count in self.uploads.values() if count)
 
     @property
     def largest_bytes(self):
         """Return the size of the largest blob."""
-        return max(len(content) for one in self.images.values() for content in one.all_blobs.values())
+        return max(self.sizes.values())
 
 
 def move(lab, number):
@@ -97,13 +113,13 @@ def move(lab, number):
 def test_killed_load_is_continued(lab):
     """At random instants: at most one blob per connection is sent again."""
     chooser = random.Random("load")
-    wanted, kills, resent = effort(4, 50), 0, 0
+    wanted, kills, resent, cut = effort(4, 50), 0, 0, 0
     load = Load(lab)
     requests = 60
     while kills < wanted:
         here = 0
         for _ in range(_KILLS_IN_A_ROW):
-            code, _ = load.run(chooser.randint(1, requests), chooser.choice(("arrives", "answered", "told", "after")), chooser.uniform(0, 0.02))
+            code, _ = load.run(chooser.randint(1, requests), chooser.choice(("arrives", "answered", "told", "after")), chooser.uniform(0, 0.3))
             assert code in {0, -signal.SIGKILL}
             here += code != 0
         code, _ = load.run()
@@ -111,9 +127,12 @@ def test_killed_load_is_continued(lab):
         for name, one in load.images.items():
             load.lab.assert_served(name, "1", one)
         assert load.resent_bytes <= here * _IMAGES_AT_ONCE * _BLOBS_AT_ONCE * load.largest_bytes
-        kills, resent = kills + here, resent + load.resent_bytes
+        assert load.resent_blobs <= here * _IMAGES_AT_ONCE * _BLOBS_AT_ONCE
+        kills, resent, cut = kills + here, resent + load.resent_bytes, cut + load.cut_uploads
         if kills < wanted:
             load = Load(move(lab, kills))
+    assert cut > 0
+    figures.record("uploads that SIGKILLs of loads cut", cut, note="of layers of 3 MiB")
     figures.record("SIGKILLs while a bundle is loaded", kills, note="after each, no tag serves half an image; the next load completes")
     figures.record("bytes sent again after a kill of a load, mean", round(resent / kills), unit="bytes", note="at most one blob per connection")
 

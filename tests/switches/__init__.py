@@ -269,6 +269,18 @@ def break_upload_after(size: int) -> Switch:
     return _Upload(cut)
 
 
+def slow_upload(size: int, *, seconds: float) -> Switch:
+    """Take the request's body in pieces of *size* bytes, pausing *seconds* after each."""
+
+    def slowly(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            for begin in range(0, len(piece), size):
+                yield piece[begin : begin + size]
+                time.sleep(seconds)
+
+    return _Upload(slowly)
+
+
 def headers(**changes: str | None) -> Switch:
     """Set headers of the answer (`Docker_Content_Digest="sha256:…"`, `Link="…"`), or remove them with None."""
     return _Change(answer=lambda _, answer: answer.with_headers(**changes))
