@@ -137,6 +137,7 @@ def documents() -> dict[str, Any]:
         requests=plan.requests,
         applying=plan.requests,
         pulls=plan.pulls,
+        is_for_bundle=True,
         gone=(plans.gone_tag(),),
         content=PlanContent((RepositoryContent("r.io/m/app", 1, 1, has_content=False),), (SharedBlob(plans.DIGEST, 1, (0, 1)),)),
     )

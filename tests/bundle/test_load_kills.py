@@ -59,14 +59,14 @@ class Load:
     def _attach(self, name):
         return (Attached(self.sbom, self.images["multi"].digest),) if name == "multi" else ()
 
-    def run(self, number=0, when="arrives", delay=0.0):
-        """Load, and be killed at request *number*; return the exit code."""
+    def run(self, number=0, when="arrives", delay=0.0, *, of=""):
+        """Load, and be killed at request *number* of those that match *of*; return the exit code."""
         self.lab.destination.settle()
         process = self.lab.start("bundle", "load", "usb", "mirrors.d", "-o", "json")
         self.lab.destination.clear()
         self.lab.destination.add(slow_upload(_PIECE_BYTES, seconds=_PAUSE_SECONDS), method="PUT", target="/blobs/uploads/")
         if number:
-            self.lab.destination.add(AtStep(number, when, lambda: process.send_signal(signal.SIGKILL), delay=delay))
+            self.lab.destination.add(AtStep(number, when, lambda: process.send_signal(signal.SIGKILL), of=of, delay=delay))
         result = finish(process, timeout=60)
         self.lab.destination.settle()
         for one in self.lab.destination.recorded("PUT .*/blobs/uploads/"):
@@ -119,7 +119,11 @@ def test_killed_load_is_continued(lab):
     while kills < wanted:
         here = 0
         for _ in range(_KILLS_IN_A_ROW):
-            code, _ = load.run(chooser.randint(1, requests), chooser.choice(("arrives", "answered", "told", "after")), chooser.uniform(0, 0.3))
+            if chooser.random() < 0.5:
+                # Within the transfer of a blob.
+                code, _ = load.run(chooser.randint(1, 6), "after", chooser.uniform(0, 0.2), of="^PUT .*/blobs/uploads/")
+            else:
+                code, _ = load.run(chooser.randint(1, requests), chooser.choice(("arrives", "answered", "told", "after")), chooser.uniform(0, 0.02))
             assert code in {0, -signal.SIGKILL}
             here += code != 0
         code, _ = load.run()
@@ -131,7 +135,8 @@ def test_killed_load_is_continued(lab):
         kills, resent, cut = kills + here, resent + load.resent_bytes, cut + load.cut_uploads
         if kills < wanted:
             load = Load(move(lab, kills))
-    assert cut > 0
+    # Of a few kills, none may be within a transfer.
+    assert cut > 0 or kills < 20
     figures.record("uploads that SIGKILLs of loads cut", cut, note="of layers of 3 MiB")
     figures.record("SIGKILLs while a bundle is loaded", kills, note="after each, no tag serves half an image; the next load completes")
     figures.record("bytes sent again after a kill of a load, mean", round(resent / kills), unit="bytes", note="at most one blob per connection")
