@@ -50,6 +50,7 @@ class ReadBack:
         self._new_bytes = 0
         self._turn = Semaphore()
         self._runs_beside = False
+        self._is_closed = False
         self._error: OSError | None = None
 
     def note_written(self, digest: str, stored: Stored, begin: int, end: int) -> None:
@@ -85,13 +86,15 @@ class ReadBack:
     def close(self) -> None:
         """Wait for the round that runs, and close the files."""
         with self._turn:
+            self._is_closed = True
             self._open_files.close()
             self._thread.close()
 
     def _run_beside(self) -> None:
         try:
             with self._turn:
-                self._run_round()
+                if not self._is_closed:
+                    self._run_round()
         except OSError as error:
             self._error = error
         finally:

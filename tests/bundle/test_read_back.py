@@ -198,3 +198,21 @@ def test_what_a_killed_run_left_is_synced(tmp_path, monkeypatch):
         synced.clear()
 
     assert synced == ["imgsync-bundle.001.tar", "journal"]
+
+
+def test_round_that_comes_too_late_does_nothing(tmp_path, monkeypatch):
+    """A round that did not begin before the writer is closed opens no file again."""
+    cargo = make_cargo(1, layers=1, layer_bytes=_LAYER_BYTES)
+    digest = largest_of(cargo)
+    writer = BundleWriter(tmp_path, place(cargo.contents))
+    rounds = []
+    monkeypatch.setattr(read_back, "spawn", rounds.append)
+    sink = write_part(writer, cargo, digest, 5 * _MIB)
+    sink.abort()
+    writer.close()
+    monkeypatch.setattr(read_back.OpenFiles, "open", lambda *_: pytest.fail("a file was opened"))
+
+    for run in rounds:
+        run()
+
+    assert len(rounds) == 1
