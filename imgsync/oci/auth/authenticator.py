@@ -67,6 +67,8 @@ class Authenticator:
         self._fetching: dict[frozenset[str], threading.Lock] = {}
         # Refused logins for which the helper was asked again.
         self._renewed: set[Credentials] = set()
+        # What it then gave. One that was never accepted is not renewed: a helper may give another wrong login each time.
+        self._newer: set[Credentials] = set()
 
     @property
     def challenge(self) -> Challenge | None:
@@ -181,10 +183,20 @@ class Authenticator:
         """Return another login than *login*, which was refused, if there is one."""
         # Another caller may have asked the helper meanwhile.
         found = self._find_login(scopes, operation=operation)
-        if found == login and login.renewable and login not in self._renewed:
+        if found == login and self._may_renew(login):
             self._renewed.add(login)
             found = self._find_login(scopes, operation=operation, renew=True)
+            if found is not None and found != login:
+                self._newer.add(found)
         return found if found != login else None
+
+    def _may_renew(self, login: Credentials) -> bool:
+        """Return whether to ask the helper for another login than *login*."""
+        if not login.renewable or login in self._renewed:
+            return False
+        realm = self._challenge.parameters.get("realm") if self._challenge is not None else None
+        # Whether a bearer token was accepted is not noted.
+        return login not in self._newer or login.bearer_token or self._refused.was_accepted(_format_basic(login), (realm, login))
 
     def _get_token(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, retry_policy: RetryPolicy) -> str:
         with self._lock:

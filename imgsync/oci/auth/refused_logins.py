@@ -21,6 +21,7 @@ class RefusedLogins:
     def __init__(self) -> None:
         """Start without any."""
         self._accepted: set[Hashable] = set()
+        self._accepted_once: set[Hashable] = set()
         self._doubted: set[Hashable] = set()
         self._refused: dict[Hashable, RegistryError] = {}
         self._refused_scopes: dict[Hashable, RegistryError] = {}
@@ -48,6 +49,11 @@ class RefusedLogins:
     def accept(self, login: Hashable) -> None:
         """Note that *login* was accepted."""
         self._accepted.add(login)
+        self._accepted_once.add(login)
+
+    def was_accepted(self, *logins: Hashable) -> bool:
+        """Return whether one of *logins* was ever accepted in this run."""
+        return not self._accepted_once.isdisjoint(logins)
 
     def is_accepted(self, login: Hashable) -> bool:
         """Return whether *login* was accepted, and not refused since."""

@@ -6,9 +6,14 @@ import base64
 import json
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from imgsync.oci.auth.authenticator import Authenticator
+from imgsync.oci.auth.refused_logins import RefusedLogins
+from imgsync.oci.endpoint import Credentials
+from imgsync.oci.errors import Operation
 from tests.support.images import image, to_json
 from tests.support.wire import plain_answer
 from tests.switches import Switch
@@ -90,3 +95,40 @@ def test_renewed_login_that_is_refused_too_is_sent_once(kind, lab, run_with_help
     assert len(ran.json["errors"]) == len(NAMES)
     assert asked == 2
     assert len([one for one in lab.source.seen if one.headers.get("authorization") == NEW]) == 1
+
+
+class Helper:
+    """A helper that gives another login each time it is asked again."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+
+    def find(self, _path: str, *, renew: bool = False) -> Credentials:
+        if renew or not self.answers:
+            self.answers += 1
+        return Credentials("me", f"v{self.answers}", renewable=True)
+
+    @property
+    def header(self) -> str:
+        """The header with its last answer."""
+        return f"Basic {base64.b64encode(f'me:v{max(1, self.answers)}'.encode()).decode()}"
+
+
+@pytest.mark.row("AUTH-29")
+def test_ever_new_wrong_logins_are_not_asked_for():
+    """A helper is asked again once, not for each request, until the registry accepts what it gave."""
+    helper, logins = Helper(), RefusedLogins()
+    endpoint = SimpleNamespace(credentials=helper, redaction=SimpleNamespace(hide=lambda _: None))
+    authenticator = Authenticator(endpoint, None, logins)
+
+    def refuse() -> None:
+        authenticator.has_better_login(["repository:app:pull"], sent=helper.header, operation=Operation("pull", "app", "source"))
+
+    for _ in range(6):
+        refuse()
+    assert helper.answers == 2
+
+    logins.accept(helper.header)
+    for _ in range(6):
+        refuse()
+    assert helper.answers == 3
