@@ -59,7 +59,7 @@ class BlobSink:
         self._waiting_bytes += len(chunk)
         if self._waiting_bytes >= _BATCH_BYTES:
             self._thread.run(self._flush)
-            self._read_back.go_on()
+            self._read_back.start_round()
 
     def commit(self) -> None:
         """
@@ -71,7 +71,7 @@ class BlobSink:
         """
         self._thread.run(self._finish)
         self._end()
-        self._read_back.go_on()
+        self._read_back.start_round()
 
     def abort(self) -> None:
         """Give up the blob; it may begin again. Does nothing after `commit`."""

@@ -28,7 +28,7 @@ class ReadBack:
     """
     Syncs and verifies blobs, in rounds.
 
-    What *runs in the thread* runs in the one that writes blobs.
+    Methods that *run in the thread* run in the thread that writes blobs.
 
     Attributes:
         damaged: Blobs that were read back with other bytes. They are no longer in the journal.
@@ -60,7 +60,7 @@ class ReadBack:
         self._checks[digest].written_bytes = end
         self._new_bytes += end - begin
 
-    def go_on(self) -> None:
+    def start_round(self) -> None:
         """
         Start a round beside the caller if enough was written.
 

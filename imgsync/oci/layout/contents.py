@@ -62,7 +62,7 @@ class RepositoryContents:
 
     def read_members(self, find: Callable[[list[IndexEntry]], set[str]]) -> None:
         """Add what the entries reference that *find* was not called with yet."""
-        # Finding pauses. Who asks meanwhile has to wait for what is found, and entries may be added.
+        # *find* pauses. Other callers wait for its result, and entries may be added meanwhile.
         with self._reading:
             count = len(self._unread)
             if count:
