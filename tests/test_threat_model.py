@@ -24,7 +24,7 @@ _FAMILIES = {"AUTH": 30, "DIG": 22, "DOS": 18, "OUT": 8, "CFG": 14, "ST": 20, "N
     "LAY": 9,
     "ARC": 13,
     "BUN": 12,
-    "INV": 13,
+    "INV": 16,
     "LOAD": 9,
 }
 _ROWS = [f"{family}-{number:02}" for family, count in _FAMILIES.items() for number in range(1, count + 1)]

@@ -375,6 +375,7 @@ def test_saved_plan_is_carried_as_reviewed(lab):
     assert [found.digest for found in bundle.images] == [first.digest]
 
 
+@pytest.mark.row("INV-14")
 @pytest.mark.parametrize("option", ["--have", "--since"])
 def test_apply_refuses_the_plan_of_a_bundle(lab, option):
     """Before any request; the error says what the plan is for, and `bundle create` takes it."""
@@ -583,6 +584,7 @@ def test_blob_is_read_once_for_many_images(lab):
     assert len(lab.source.requests("GET .*/blobs/")) == 1 + 2 * 3
 
 
+@pytest.mark.row("INV-15")
 def test_what_each_of_several_registries_has_is_remembered(lab):
     """By a bundle that left a blob out for all of them; at another registry the blob is missing, and is carried."""
     base = layer("base")

@@ -289,6 +289,7 @@ def test_sizes_survive_their_packing(lab):
     assert DIGEST not in sizes
 
 
+@pytest.mark.row("INV-16")
 def test_age_of_the_inventory_is_said(lab):
     """In the plan and in the summary; the bundle does not have it, and is the same again."""
     held = lab.push("app", "1", image(1))
@@ -312,6 +313,7 @@ def test_age_of_the_inventory_is_said(lab):
     assert b"2026-01-02" not in b"".join(read_files(lab.folder / "one").values())
 
 
+@pytest.mark.row("INV-05")
 def test_inventory_without_a_date_is_read():
     """It needs none; what is no time is refused."""
     assert b"created_at" not in b"".join(encode_inventory([], [], []))
