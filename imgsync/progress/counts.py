@@ -50,15 +50,14 @@ class Counts:
         repositories_listed: Those whose tags are known.
         tags: Tags selected in them.
         tags_looked_up: Tags whose plan is made.
-        images_total: Images that the plan changes; None until it is complete.
-        images_done: Images copied, deleted or failed.
+        images_total: Images that the plan changes, or volumes to read; None until it is complete.
+        images_done: Images copied, deleted or failed, or volumes that were read.
         running: Copies that run, in the order they began.
-        bytes_copied: Bytes moved, those of running copies included.
+        bytes_copied: Bytes moved, those of running copies included; where volumes are read, those that were read.
         images_to_read: Images that a deep verification reads; None before that.
         images_read: Those that were read.
         bytes_read: Bytes that it read.
         rate: Bytes per second, of copying or reading.
-        noun: What `images_done` counts; "volume" where volumes are read.
     """
 
     def __init__(self, count_requests: Callable[[], int], has_stopped: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
@@ -90,7 +89,12 @@ class Counts:
         self.images_read = 0
         self.bytes_read = 0
         self.rate = Rate(clock)
-        self.noun = "image"
+        self._reads_volumes = False
+
+    @property
+    def noun(self) -> str:
+        """Return what `images_done` and `images_total` count."""
+        return "volume" if self._reads_volumes else "image"
 
     @property
     def requests(self) -> int:
@@ -109,8 +113,8 @@ class Counts:
 
     @property
     def has_started_copying(self) -> bool:
-        """Return whether a copy has begun."""
-        return bool(self.running or self.images_done or self.noun == "volume")
+        """Return whether a copy has begun, or volumes are read."""
+        return bool(self.running or self.images_done or self._reads_volumes)
 
     @property
     def bytes_total(self) -> int | None:
@@ -203,7 +207,7 @@ class Counts:
 
     def on_volumes(self, count: int, size_bytes: int) -> None:
         """Set how many volumes will be read, and their bytes together."""
-        self.noun = "volume"
+        self._reads_volumes = True
         self.images_total = count
         self._planned_bytes = size_bytes
         self.rate.start()
